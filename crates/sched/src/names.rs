@@ -1,0 +1,61 @@
+//! The names of Pods, derived instead of drawn, so that making a Pod twice names the same Pod.
+
+/// The characters Kubernetes ends generated names with: no vowels and none that look alike.
+const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+/// Kubernetes adds five.
+const LENGTH: usize = 5;
+/// How many endings there are: 27⁵.
+pub const ENDINGS: u64 = 14_348_907;
+/// Generated names keep so much of their prefix, that the whole is a DNS label of at most 63.
+const PREFIX_MAX: usize = 58;
+
+/// The name of the Pod a Job makes as its `ordinal`-th: `<job>-` and five characters.
+///
+/// For one `key` (drawn from the Job's uid) no two ordinals below [`ENDINGS`] give the same name: the ordinal is stirred by
+/// steps that can each be undone.
+pub fn pod_name(job: &str, key: u64, ordinal: u64) -> String {
+    let mut prefix: String = format!("{job}-");
+    prefix.truncate(PREFIX_MAX);
+    prefix.push_str(&ending(key, ordinal));
+    prefix
+}
+
+fn ending(key: u64, ordinal: u64) -> String {
+    // Multiplying by a number without the factor 3 and adding are one-to-one modulo 3¹⁵, and so is moving digits.
+    let multiplier = (key % ENDINGS) / 3 * 3 + 1;
+    let mut mixed = (ordinal % ENDINGS * multiplier + key.rotate_left(32) % ENDINGS) % ENDINGS;
+    let mut digits = [0u8; LENGTH];
+    for digit in &mut digits {
+        *digit = (mixed % 27) as u8;
+        mixed /= 27;
+    }
+    // Neighbours differ in the low digits only; carried through all, they look unlike each other.
+    for i in 1..LENGTH {
+        digits[i] = (digits[i] + digits[i - 1] * 5 + 7) % 27;
+    }
+    digits.iter().map(|digit| ALPHABET[usize::from(*digit)] as char).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn one_job_never_names_two_pods_alike() {
+        for key in [0, 1, 2, 3, 0x1234_5678_9abc_def0, u64::MAX] {
+            let names: BTreeSet<_> = (0..200_000).map(|ordinal| ending(key, ordinal)).collect();
+            assert_eq!(names.len(), 200_000, "key {key}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_a_dns_label_of_the_jobs_name_and_five_characters() {
+        let name = pod_name("nightly-backup", 77, 0);
+        assert!(name.starts_with("nightly-backup-"));
+        assert_eq!(name.len(), "nightly-backup-".len() + 5);
+        assert_eq!(pod_name(&"a".repeat(63), 77, 3).len(), 63);
+        assert_eq!(pod_name("a", 77, 3), pod_name("a", 77, 3));
+    }
+}
