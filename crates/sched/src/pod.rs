@@ -444,8 +444,11 @@ mod tests {
         format!("{state} x{}", container.restarts)
     }
 
+    /// At this second, this happens to the Pod.
+    type Chapter<'a> = (i64, &'a dyn Fn(&mut Pod, Now));
+
     /// Lives through `story`: at each second something happens (or nothing) and the Pod is reconciled; tells what it saw.
-    fn check(mut pod: Pod, story: &[(i64, &dyn Fn(&mut Pod, Now))], expected: Expect) {
+    fn check(mut pod: Pod, story: &[Chapter<'_>], expected: Expect) {
         let mut told = String::new();
         for (second, happens) in story {
             let now = Now::at(second * 1000);
