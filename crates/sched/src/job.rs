@@ -140,38 +140,39 @@ pub struct JobPlan {
     pub wake: Option<Steady>,
     /// The Job is gone.
     pub remove: bool,
+    /// There is more to make or stop than one portion: apply this and ask again.
+    pub more: bool,
 }
 
-/// Which Pods are to be stopped.
+/// Which Pods are to be stopped: so many, those that have come least far first ([`Rank`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// None.
     None,
-    /// So many, those that have come least far first ([`Rank`]); they do not count as failures.
+    /// They do not count as failures.
     Surplus(u32),
-    /// All; those that were active count as failures (the plan's `next` has them).
-    AllFailed,
-    /// All; none counts.
-    All,
+    /// They count as failures; the plan's `next` has them.
+    Failed(u32),
 }
 
-/// What to do about `job`. `live` are its Pods that have not finished, `exits` those that have since it was last asked.
+/// What to do about `job`. `live` are its Pods that have not finished, `exits` all those that have since it was last asked.
+/// No more than `portion` Pods are made or stopped at once (Kubernetes: 500), so that recording it has a size.
 ///
-/// Applying the plan and asking again, at the same time, gives an empty plan.
-pub fn reconcile(job: &Job, live: Live, exits: &[PodExit], now: Now) -> JobPlan {
+/// Applying the plan and asking again, at the same time, gives an empty plan, unless it said there is more.
+pub fn reconcile(job: &Job, live: Live, exits: &[PodExit], portion: u32, now: Now) -> JobPlan {
     let mut next = job.clone();
     count(&mut next, exits);
     if job.deleting {
-        return dissolve(next, live);
+        return dissolve(next, live, portion);
     }
     match next.phase {
         Phase::Finished(_) => JobPlan::idle(next),
-        Phase::Finishing(verdict) => finish(next, verdict, live),
+        Phase::Finishing(verdict) => finish(next, verdict, live, portion),
         Phase::Active => {
             let started = *next.started.get_or_insert(now.steady);
             match failure(&next, live, started, now.steady) {
-                Some(failure) => finish(next, Verdict::Failed(failure), live),
-                None => work(next, live, started, now.steady),
+                Some(failure) => finish(next, Verdict::Failed(failure), live, portion),
+                None => work(next, live, portion, started, now.steady),
             }
         }
     }
@@ -179,7 +180,13 @@ pub fn reconcile(job: &Job, live: Live, exits: &[PodExit], now: Now) -> JobPlan 
 
 impl JobPlan {
     fn idle(next: Job) -> JobPlan {
-        JobPlan { next, create: 0, stop: Stop::None, wake: None, remove: false }
+        JobPlan { next, create: 0, stop: Stop::None, wake: None, remove: false, more: false }
+    }
+
+    /// With the first portion of `pods` to be stopped in this way.
+    fn stopping(self, how: fn(u32) -> Stop, pods: u32, portion: u32) -> JobPlan {
+        let stop = if pods == 0 { Stop::None } else { how(pods.min(portion)) };
+        JobPlan { stop, more: pods > portion, ..self }
     }
 }
 
@@ -208,24 +215,18 @@ fn count(job: &mut Job, exits: &[PodExit]) {
 }
 
 /// The Job is being deleted: its Pods go first, and nothing counts any more.
-fn dissolve(next: Job, live: Live) -> JobPlan {
-    JobPlan {
-        stop: if live.active > 0 { Stop::All } else { Stop::None },
-        remove: live.active == 0 && live.terminating == 0,
-        ..JobPlan::idle(next)
-    }
+fn dissolve(next: Job, live: Live, portion: u32) -> JobPlan {
+    let remove = live.active == 0 && live.terminating == 0;
+    JobPlan { remove, ..JobPlan::idle(next).stopping(Stop::Surplus, live.active, portion) }
 }
 
 /// The Job's fate is known: whatever still runs is stopped, and when nothing does, it is over.
-fn finish(mut next: Job, verdict: Verdict, live: Live) -> JobPlan {
+fn finish(mut next: Job, verdict: Verdict, live: Live, portion: u32) -> JobPlan {
     let over = live.active == 0 && live.terminating == 0;
     next.phase = if over { Phase::Finished(verdict) } else { Phase::Finishing(verdict) };
-    if live.active > 0 {
-        // Pods that a failed Job takes down count as failed in the same breath.
-        next.failed += live.active;
-        return JobPlan { stop: Stop::AllFailed, ..JobPlan::idle(next) };
-    }
-    JobPlan::idle(next)
+    // Pods that a failed Job takes down count as failed in the same breath.
+    next.failed += live.active.min(portion);
+    JobPlan::idle(next).stopping(Stop::Failed, live.active, portion)
 }
 
 fn failure(job: &Job, live: Live, started: Steady, now: Steady) -> Option<Failure> {
@@ -240,7 +241,7 @@ fn failure(job: &Job, live: Live, started: Steady, now: Steady) -> Option<Failur
     (now >= deadline).then_some(Failure::DeadlineExceeded)
 }
 
-fn work(next: Job, live: Live, started: Steady, now: Steady) -> JobPlan {
+fn work(next: Job, live: Live, portion: u32, started: Steady, now: Steady) -> JobPlan {
     let wanted = match next.spec.completions {
         Some(completions) => next.spec.parallelism.min(completions.saturating_sub(next.succeeded)),
         None if next.succeeded == 0 => next.spec.parallelism,
@@ -252,11 +253,12 @@ fn work(next: Job, live: Live, started: Steady, now: Steady) -> JobPlan {
         None => next.succeeded > 0,
     };
     if enough && live.active == 0 {
-        return finish(next, Verdict::Complete, live);
+        return finish(next, Verdict::Complete, live, portion);
     }
     let deadline = next.spec.active_deadline.map(|length| started + length);
     if live.active > wanted {
-        return JobPlan { stop: Stop::Surplus(live.active - wanted), wake: deadline, ..JobPlan::idle(next) };
+        let surplus = live.active - wanted;
+        return JobPlan { wake: deadline, ..JobPlan::idle(next).stopping(Stop::Surplus, surplus, portion) };
     }
     let missing = wanted - live.active;
     // A running delay holds every new Pod back, also one that a greater parallelism asks for.
@@ -265,7 +267,12 @@ fn work(next: Job, live: Live, started: Steady, now: Steady) -> JobPlan {
             let wake = deadline.map_or(until, |deadline| deadline.min(until));
             JobPlan { wake: Some(wake), ..JobPlan::idle(next) }
         }
-        _ => JobPlan { create: missing, wake: deadline, ..JobPlan::idle(next) },
+        _ => JobPlan {
+            create: missing.min(portion),
+            wake: deadline,
+            more: missing > portion,
+            ..JobPlan::idle(next)
+        },
     }
 }
 
@@ -327,7 +334,7 @@ mod tests {
     }
 
     fn check(job: &Job, live: Live, exits: &[PodExit], seconds: i64, expected: Expect) {
-        let plan = reconcile(job, live, exits, Now::at(seconds * 1000));
+        let plan = reconcile(job, live, exits, 500, Now::at(seconds * 1000));
         let wake = plan.wake.map_or(String::new(), |wake| format!(" wake {}s", wake.0 / 1000));
         let Job { phase, succeeded, failed, .. } = plan.next;
         let remove = if plan.remove { " remove" } else { "" };
@@ -363,7 +370,7 @@ mod tests {
     #[test]
     fn waits_ten_seconds_after_the_first_failure() {
         check(&once(), active(0), &[failed_at(5)], 6, expect!["create 0 stop None 0+/1- Active wake 15s"]);
-        let waiting = reconcile(&once(), active(0), &[failed_at(5)], Now::at(6000)).next;
+        let waiting = reconcile(&once(), active(0), &[failed_at(5)], 500, Now::at(6000)).next;
         check(&waiting, active(0), &[], 15, expect!["create 1 stop None 0+/1- Active"]);
     }
 
@@ -407,7 +414,7 @@ mod tests {
             active(2),
             &[failed_at(33)],
             33,
-            expect!["create 0 stop AllFailed 0+/5- Finishing(Failed(BackoffLimitExceeded))"],
+            expect!["create 0 stop Failed(2) 0+/5- Finishing(Failed(BackoffLimitExceeded))"],
         );
         let none = job(RestartPolicy::Never, Some(1), 1, 0);
         check(
@@ -430,7 +437,7 @@ mod tests {
                 restarts(1),
                 &[],
                 1,
-                expect!["create 0 stop AllFailed 0+/1- Finishing(Failed(BackoffLimitExceeded))"],
+                expect!["create 0 stop Failed(1) 0+/1- Finishing(Failed(BackoffLimitExceeded))"],
             );
         }
         let two = job(RestartPolicy::OnFailure, Some(1), 1, 2);
@@ -448,7 +455,7 @@ mod tests {
             active(1),
             &[],
             5,
-            expect!["create 0 stop AllFailed 0+/1- Finishing(Failed(DeadlineExceeded))"],
+            expect!["create 0 stop Failed(1) 0+/1- Finishing(Failed(DeadlineExceeded))"],
         );
         check(&timed, active(0), &[failed_at(1)], 1, expect!["create 0 stop None 0+/1- Active wake 5s"]);
         timed.spec.active_deadline = Some(Millis(0));
@@ -485,7 +492,7 @@ mod tests {
     #[test]
     fn a_deleted_job_goes_after_its_pods() {
         let going = Job { deleting: true, ..once() };
-        check(&going, active(1), &[], 0, expect!["create 0 stop All 0+/0- Active"]);
+        check(&going, active(1), &[], 0, expect!["create 0 stop Surplus(1) 0+/0- Active"]);
         let stopping = Live { terminating: 1, ..Live::default() };
         check(&going, stopping, &[], 0, expect!["create 0 stop None 0+/0- Active"]);
         check(&going, active(0), &[], 0, expect!["create 0 stop None 0+/0- Active remove"]);
@@ -519,8 +526,7 @@ mod tests {
     fn applied(live: Live, plan: &JobPlan) -> Live {
         let stopped = match plan.stop {
             Stop::None => 0,
-            Stop::Surplus(surplus) => surplus,
-            Stop::All | Stop::AllFailed => live.active,
+            Stop::Surplus(pods) | Stop::Failed(pods) => pods,
         };
         let active = live.active + plan.create - stopped;
         // What is stopped no longer restarts; which Pods that concerns is not the Job's to know, so here it is all or none.
@@ -532,8 +538,17 @@ mod tests {
     fn applying_a_plan_and_asking_again_gives_an_empty_plan() {
         arbtest(|u| {
             let (job, live, exits, now) = any_world(u)?;
-            let plan = reconcile(&job, live, &exits, now);
-            let again = reconcile(&plan.next, applied(live, &plan), &[], now);
+            let portion = u.int_in_range(1..=8)?;
+            let whole = reconcile(&job, live, &exits, u32::MAX, now);
+            let mut plan = reconcile(&job, live, &exits, portion, now);
+            let mut left = applied(live, &plan);
+            while plan.more {
+                plan = reconcile(&plan.next, left, &[], portion, now);
+                left = applied(left, &plan);
+            }
+            assert_eq!(left.active, applied(live, &whole).active, "portions add up");
+            assert_eq!((plan.next.succeeded, plan.next.failed), (whole.next.succeeded, whole.next.failed));
+            let again = reconcile(&plan.next, left, &[], portion, now);
             assert_eq!((again.create, again.stop), (0, Stop::None), "{plan:?}");
             assert_eq!((again.next.succeeded, again.next.failed), (plan.next.succeeded, plan.next.failed));
             Ok(())
@@ -544,7 +559,7 @@ mod tests {
     fn never_runs_more_than_asked() {
         arbtest(|u| {
             let (job, live, exits, now) = any_world(u)?;
-            let plan = reconcile(&job, live, &exits, now);
+            let plan = reconcile(&job, live, &exits, 500, now);
             assert!(plan.create == 0 || live.active + plan.create <= job.spec.parallelism);
             Ok(())
         });
@@ -554,11 +569,11 @@ mod tests {
     fn more_time_never_unfinishes_a_job() {
         arbtest(|u| {
             let (job, live, exits, now) = any_world(u)?;
-            let next = reconcile(&job, live, &exits, now).next;
+            let next = reconcile(&job, live, &exits, 500, now).next;
             if let Phase::Finished(verdict) = next.phase {
                 let later = Now::at(now.steady.0 + u.int_in_range(0..=1_000_000)?);
                 assert_eq!(
-                    reconcile(&next, Live::default(), &[], later).next.phase,
+                    reconcile(&next, Live::default(), &[], 500, later).next.phase,
                     Phase::Finished(verdict)
                 );
             }

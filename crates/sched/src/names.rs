@@ -9,15 +9,14 @@ pub const ENDINGS: u64 = 14_348_907;
 /// Generated names keep so much of their prefix, that the whole is a DNS label of at most 63.
 const PREFIX_MAX: usize = 58;
 
-/// The name of the Pod a Job makes as its `ordinal`-th: `<job>-` and five characters.
+/// A name that begins with `prefix`, cut to 58 characters, and ends in five more.
 ///
-/// For one `key` (drawn from the Job's uid) no two ordinals below [`ENDINGS`] give the same name: the ordinal is stirred by
-/// steps that can each be undone.
-pub fn pod_name(job: &str, key: u64, ordinal: u64) -> String {
-    let mut prefix: String = format!("{job}-");
-    prefix.truncate(PREFIX_MAX);
-    prefix.push_str(&ending(key, ordinal));
-    prefix
+/// For one `key` no two ordinals below [`ENDINGS`] give the same name: the ordinal is stirred by steps that can each be
+/// undone. The Pods of a Job have the prefix `<job>-`, a key from the Job's uid and the order they were made in.
+pub fn generate(prefix: &str, key: u64, ordinal: u64) -> String {
+    // Names are ASCII once validated; anything else is cut where a character ends.
+    let cut = (0..=PREFIX_MAX.min(prefix.len())).rev().find(|at| prefix.is_char_boundary(*at)).unwrap_or(0);
+    format!("{}{}", &prefix[..cut], ending(key, ordinal))
 }
 
 fn ending(key: u64, ordinal: u64) -> String {
@@ -51,11 +50,11 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_a_dns_label_of_the_jobs_name_and_five_characters() {
-        let name = pod_name("nightly-backup", 77, 0);
+    fn a_name_is_a_dns_label_of_its_prefix_and_five_characters() {
+        let name = generate("nightly-backup-", 77, 0);
         assert!(name.starts_with("nightly-backup-"));
         assert_eq!(name.len(), "nightly-backup-".len() + 5);
-        assert_eq!(pod_name(&"a".repeat(63), 77, 3).len(), 63);
-        assert_eq!(pod_name("a", 77, 3), pod_name("a", 77, 3));
+        assert_eq!(generate(&"a".repeat(63), 77, 3).len(), 63);
+        assert_eq!(generate("a-", 77, 3), generate("a-", 77, 3));
     }
 }

@@ -1,0 +1,129 @@
+//! Performs effects: starts and stops guests, and removes what is no longer needed from the disk.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+
+use api::{ContainerPlan, Mount, MountSource};
+use engine::{Effect, Event, GuestId, StartGuest};
+use runtime::{Guest, GuestSpec, Runtime, StopReason};
+use sched::Exit;
+
+use crate::data::{self, Data};
+use crate::engine_thread::{EngineHandle, exit};
+use crate::images::Images;
+use crate::logs::Logs;
+
+/// The guests that run, and the disk they use. Belongs to the engine's thread.
+pub(crate) struct Guests {
+    runtime: Runtime,
+    data: Data,
+    images: Images,
+    logs: Arc<Logs>,
+    engine: EngineHandle,
+    running: BTreeMap<GuestId, Guest>,
+    /// Removing trees takes time that the engine's thread does not have.
+    broom: Sender<PathBuf>,
+}
+
+impl Guests {
+    pub(crate) fn new(
+        runtime: Runtime,
+        data: Data,
+        images: Images,
+        logs: Arc<Logs>,
+        engine: EngineHandle,
+    ) -> std::io::Result<Guests> {
+        let (broom, paths) = mpsc::channel::<PathBuf>();
+        thread::Builder::new().name("broom".into()).spawn(move || {
+            for path in paths {
+                if let Err(error) = data::remove(&path) {
+                    // What stays behind is swept at the next start.
+                    tracing::warn!(path = %path.display(), %error, "cannot remove");
+                }
+            }
+        })?;
+        Ok(Guests { runtime, data, images, logs, engine, running: BTreeMap::new(), broom })
+    }
+
+    pub(crate) fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Start(start) => self.start(*start),
+            // WASI has no signals: a guest cannot be told that its time has come, so asking it is ending it.
+            Effect::Stop(guest) | Effect::Kill(guest) => {
+                if let Some(running) = self.running.get(&guest) {
+                    running.stop(StopReason::Requested, None);
+                }
+            }
+            Effect::RemoveVolumes { pod_uid } => self.sweep(self.data.volumes(&pod_uid)),
+            Effect::RemovePod { pod_uid } => self.sweep(self.data.pod(&pod_uid)),
+            Effect::RemoveImage { digest } => self.images.remove(&digest, &self.runtime),
+        }
+    }
+
+    /// A guest has ended; its handle is no longer needed.
+    pub(crate) fn forget(&mut self, guest: GuestId) {
+        self.running.remove(&guest);
+    }
+
+    /// Ends all guests, for good.
+    pub(crate) fn shutdown(&mut self) {
+        self.runtime.shutdown();
+    }
+
+    fn sweep(&self, path: PathBuf) {
+        // Most Pods leave nothing; asking is cheaper than waking the other thread.
+        if path.exists() {
+            let _ = self.broom.send(path);
+        }
+    }
+
+    fn start(&mut self, start: StartGuest) {
+        let id = start.guest;
+        let spec = match self.spec(start) {
+            Ok(spec) => spec,
+            Err(why) => {
+                return self.engine.tell(Event::GuestEnded { guest: id, exit: Exit::Refused { why } });
+            }
+        };
+        let engine = self.engine.clone();
+        let guest = self.runtime.start(spec, move |finished| {
+            engine.tell(Event::GuestEnded { guest: id, exit: exit(finished.exit) });
+        });
+        self.running.insert(id, guest);
+    }
+
+    fn spec(&self, start: StartGuest) -> Result<GuestSpec, String> {
+        let StartGuest { guest, pod_uid, container, digest, plan, .. } = start;
+        let output = self.logs.writer(&pod_uid, &container, guest.restarts);
+        let ContainerPlan { args, env, mounts, fuel, memory_bytes, cpu_millis, allow_net } = plan;
+        let image = self.images.find(&digest)?;
+        let mounts = mounts.into_iter().map(|mount| self.mount(mount, &pod_uid)).collect::<Result<_, _>>()?;
+        let grants = allow_net.iter().map(|grant| grant.parse().map_err(|error| format!("{error}")));
+        Ok(GuestSpec {
+            args,
+            env,
+            mounts,
+            fuel,
+            memory_bytes,
+            cpu_millis: cpu_millis.map(|millis| u32::try_from(millis).unwrap_or(u32::MAX)),
+            allow_net: grants.collect::<Result<_, _>>()?,
+            ..GuestSpec::new(image, output)
+        })
+    }
+
+    fn mount(&self, mount: Mount, pod_uid: &str) -> Result<runtime::Mount, String> {
+        let (host, create) = match mount.source {
+            MountSource::EmptyDir { volume } => (self.data.volumes(pod_uid).join(volume), true),
+            MountSource::HostPath { path, create } => (PathBuf::from(path), create),
+        };
+        if create {
+            data::private_dir(&host).map_err(|error| {
+                format!("the volume's directory {} cannot be made: {error}", host.display())
+            })?;
+        }
+        Ok(runtime::Mount { host, guest: mount.path, read_only: mount.read_only })
+    }
+}

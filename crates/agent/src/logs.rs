@@ -1,0 +1,82 @@
+//! What guests write: kept in size-capped files that are rotated, and read back while they grow.
+//!
+//! A line on disk is as the container runtimes write it (CRI): `2026-11-20T09:00:00.123456789Z stdout F text`, with `P` for
+//! a piece whose line goes on in the next. What a guest wrote is handed to the kernel before its call returns, so a killed
+//! agent loses none of it; it is not synced, so a power cut may take the last seconds.
+
+mod line;
+mod reader;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::data::Data;
+pub(crate) use reader::LogReader;
+use writer::LogWriter;
+
+/// Files one run's output is kept in: the one written to and those before it.
+const FILES: u64 = 4;
+
+/// One run of a container: the Pod's uid, the container's name, how often it was started before.
+type Run = (String, String, u32);
+
+/// The output of all containers.
+pub(crate) struct Logs {
+    data: Data,
+    clock: Clock,
+    /// When the file written to is so large, another one is begun, in bytes.
+    file_bytes: u64,
+    /// The runs that go on; a reader waits for them.
+    writers: Mutex<BTreeMap<Run, Weak<LogWriter>>>,
+}
+
+impl Logs {
+    /// Keeps about `max_bytes` of each run.
+    pub(crate) fn new(data: Data, clock: Clock, max_bytes: u64) -> Logs {
+        Logs { data, clock, file_bytes: max_bytes / FILES, writers: Mutex::default() }
+    }
+
+    /// Where a run's output goes. Nothing is written before the guest does.
+    pub(crate) fn writer(self: &Arc<Self>, pod_uid: &str, container: &str, restarts: u32) -> Arc<LogWriter> {
+        let run = (pod_uid.to_owned(), container.to_owned(), restarts);
+        let writer = Arc::new(LogWriter::new(self.clone(), run.clone(), self.file(&run)));
+        self.writers().insert(run, Arc::downgrade(&writer));
+        writer
+    }
+
+    /// A run's output, from the beginning of what is kept.
+    pub(crate) fn reader(self: &Arc<Self>, pod_uid: &str, container: &str, restarts: u32) -> LogReader {
+        let run = (pod_uid.to_owned(), container.to_owned(), restarts);
+        LogReader::new(self.file(&run))
+    }
+
+    /// What tells that a run's output grows; `None` before the run has begun and after it has ended. Ask for its
+    /// notification *before* reading, or growth in between is missed.
+    pub(crate) fn growth(&self, pod_uid: &str, container: &str, restarts: u32) -> Option<Arc<Notify>> {
+        let run = (pod_uid.to_owned(), container.to_owned(), restarts);
+        let writer = self.writers().get(&run)?.upgrade()?;
+        Some(writer.growth())
+    }
+
+    fn file(&self, (pod_uid, container, restarts): &Run) -> PathBuf {
+        self.data.logs(pod_uid, container).join(format!("{restarts}.log"))
+    }
+
+    fn ended(&self, run: &Run) {
+        self.writers().remove(run);
+    }
+
+    fn writers(&self) -> MutexGuard<'_, BTreeMap<Run, Weak<LogWriter>>> {
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The `age`-th file before the one written to.
+fn rotated(file: &std::path::Path, age: u64) -> PathBuf {
+    if age == 0 { file.to_owned() } else { file.with_extension(format!("log.{age}")) }
+}

@@ -1,0 +1,221 @@
+//! Reads one run's output, also while it grows and its files are rotated.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use api::pb::wick::v1::LogLine;
+
+use super::{FILES, line, rotated};
+
+/// Lines handed over at once: bounds what a slow client makes the agent hold.
+const PORTION: usize = 256;
+/// And so many bytes of text, about.
+const PORTION_BYTES: usize = 256 << 10;
+
+/// A place in one run's output.
+pub(crate) struct LogReader {
+    path: PathBuf,
+    file: Option<Open>,
+}
+
+struct Open {
+    reader: BufReader<File>,
+    inode: u64,
+    /// The beginning of a line whose end is not written yet.
+    begun: Vec<u8>,
+}
+
+impl LogReader {
+    pub(super) fn new(path: PathBuf) -> LogReader {
+        LogReader { path, file: None }
+    }
+
+    /// The next lines; none when there are no more for now. Blocks for the disk.
+    pub(crate) fn read(&mut self) -> io::Result<Vec<LogLine>> {
+        let mut lines = Vec::new();
+        let mut bytes = 0;
+        while lines.len() < PORTION && bytes < PORTION_BYTES {
+            if self.file.is_none() {
+                self.file = self.open_oldest()?;
+            }
+            let Some(open) = &mut self.file else { break };
+            open.reader.read_until(b'\n', &mut open.begun)?;
+            if open.begun.last() == Some(&b'\n') {
+                open.begun.pop();
+                bytes += open.begun.len();
+                lines.extend(line::read(&open.begun));
+                open.begun.clear();
+            } else {
+                // The file's end. If it is no longer the one written to, the next one goes on.
+                let inode = open.inode;
+                match self.open_after(inode)? {
+                    Some(next) => self.file = Some(next),
+                    None => break,
+                }
+            }
+        }
+        Ok(lines)
+    }
+
+    /// The last `count` lines of what there is; reading goes on after them. Blocks for the disk.
+    pub(crate) fn tail(&mut self, count: u64) -> io::Result<VecDeque<LogLine>> {
+        let mut last = VecDeque::new();
+        let mut whole_lines = 0;
+        loop {
+            let lines = self.read()?;
+            if lines.is_empty() {
+                return Ok(last);
+            }
+            for line in lines {
+                whole_lines += u64::from(!line.partial);
+                last.push_back(line);
+                while whole_lines > count {
+                    let Some(dropped) = last.pop_front() else { break };
+                    whole_lines -= u64::from(!dropped.partial);
+                }
+            }
+        }
+    }
+
+    fn open_oldest(&self) -> io::Result<Option<Open>> {
+        for age in (0..FILES).rev() {
+            if let Some(open) = open(rotated(&self.path, age))? {
+                return Ok(Some(open));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The file that was begun after the one with this inode.
+    fn open_after(&self, inode: u64) -> io::Result<Option<Open>> {
+        for age in 0..FILES {
+            match fs::metadata(rotated(&self.path, age)) {
+                Ok(metadata) if metadata.ino() == inode => {
+                    return if age == 0 { Ok(None) } else { open(rotated(&self.path, age - 1)) };
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // It was rotated away, or went with its Pod: the oldest there is goes on.
+        self.open_oldest()
+    }
+}
+
+fn open(path: PathBuf) -> io::Result<Option<Open>> {
+    match File::open(path) {
+        Ok(file) => {
+            let inode = file.metadata()?.ino();
+            Ok(Some(Open { reader: BufReader::new(file), inode, begun: Vec::new() }))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use runtime::{Output, Stream};
+
+    use super::super::Logs;
+    use super::*;
+    use crate::clock::Clock;
+    use crate::data::Data;
+
+    fn logs(dir: &Path, max_bytes: u64) -> Arc<Logs> {
+        Arc::new(Logs::new(Data::at(dir).unwrap(), Clock::resume(None), max_bytes))
+    }
+
+    fn all(reader: &mut LogReader) -> String {
+        let mut text = String::new();
+        loop {
+            let lines = reader.read().unwrap();
+            if lines.is_empty() {
+                return text;
+            }
+            for line in lines {
+                text += &String::from_utf8_lossy(&line.text);
+                text += if line.partial { "…" } else { "\n" };
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_while_it_grows() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = logs(dir.path(), 1 << 20);
+        let writer = logs.writer("uid", "main", 0);
+        let mut reader = logs.reader("uid", "main", 0);
+        assert_eq!(all(&mut reader), "");
+        writer.write(Stream::Stdout, b"one\ntw");
+        assert_eq!(all(&mut reader), "one\ntw…");
+        writer.write(Stream::Stderr, b"o\n");
+        assert_eq!(all(&mut reader), "o\n");
+        assert!(logs.growth("uid", "main", 0).is_some());
+        drop(writer);
+        assert!(logs.growth("uid", "main", 0).is_none());
+        assert_eq!(all(&mut logs.reader("uid", "main", 0)), "one\ntw…o\n");
+    }
+
+    #[test]
+    fn the_oldest_output_goes_when_there_is_too_much() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = logs(dir.path(), 40_000);
+        let writer = logs.writer("uid", "main", 0);
+        let mut follower = logs.reader("uid", "main", 0);
+        let mut followed = String::new();
+        for n in 0..2000 {
+            writer.write(Stream::Stdout, format!("line {n}\n").as_bytes());
+            followed += &all(&mut follower);
+        }
+        let whole: String = (0..2000).map(|n| format!("line {n}\n")).collect();
+        assert_eq!(followed, whole, "a follower misses nothing over rotations");
+        let kept = all(&mut logs.reader("uid", "main", 0));
+        assert!(whole.ends_with(&kept) && kept.len() < whole.len(), "{} bytes kept", kept.len());
+        let on_disk: u64 = fs::read_dir(dir.path().join("pods/uid/logs/main"))
+            .unwrap()
+            .map(|entry| entry.unwrap().metadata().unwrap().len())
+            .sum();
+        assert!(on_disk <= 40_000, "{on_disk} bytes on disk");
+    }
+
+    #[test]
+    fn the_tail_counts_whole_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = logs(dir.path(), 1 << 20);
+        let writer = logs.writer("uid", "main", 0);
+        writer.write(Stream::Stdout, b"one\ntwo\nthr");
+        writer.write(Stream::Stdout, b"ee\n");
+        let tail = |count| {
+            let lines = logs.reader("uid", "main", 0).tail(count).unwrap();
+            lines
+                .iter()
+                .map(|line| String::from_utf8_lossy(&line.text).into_owned())
+                .collect::<Vec<_>>()
+                .join("|")
+        };
+        assert_eq!(tail(0), "");
+        assert_eq!(tail(1), "thr|ee");
+        assert_eq!(tail(2), "two|thr|ee");
+        assert_eq!(tail(9), "one|two|thr|ee");
+    }
+
+    #[test]
+    fn runs_before_the_last_two_are_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = logs(dir.path(), 1 << 20);
+        for restarts in 0..4 {
+            logs.writer("uid", "main", restarts)
+                .write(Stream::Stdout, format!("run {restarts}\n").as_bytes());
+        }
+        let kept = [0, 1, 2, 3].map(|restarts| all(&mut logs.reader("uid", "main", restarts)));
+        assert_eq!(kept, ["", "", "run 2\n", "run 3\n"]);
+    }
+}

@@ -1,0 +1,97 @@
+//! The gRPC services: each method parses, hands over, answers. Decisions about objects are elsewhere.
+
+mod events;
+mod images;
+mod jobs;
+mod manifests;
+mod node;
+mod pods;
+mod select;
+pub(crate) mod status;
+mod watch;
+
+use std::sync::Arc;
+
+use api::Grants;
+use api::pb::wick::v1::event_service_server::EventServiceServer;
+use api::pb::wick::v1::image_service_server::ImageServiceServer;
+use api::pb::wick::v1::job_service_server::JobServiceServer;
+use api::pb::wick::v1::manifest_service_server::ManifestServiceServer;
+use api::pb::wick::v1::node_service_server::NodeServiceServer;
+use api::pb::wick::v1::pod_service_server::PodServiceServer;
+use engine::{ObjectKey, Reader};
+use runtime::Runtime;
+use tonic::service::Routes;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::engine_thread::EngineHandle;
+use crate::images::Images;
+use crate::logs::Logs;
+pub(crate) use node::Facts;
+
+/// The largest request, in bytes: a manifest of 4 MiB, or an object of 1.5 MiB, and what is around it.
+const REQUEST_MAX: usize = 5 << 20;
+
+/// What every service works with. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Agent {
+    pub(crate) engine: EngineHandle,
+    pub(crate) reader: Reader,
+    pub(crate) runtime: Runtime,
+    pub(crate) images: Images,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) facts: Arc<Facts>,
+}
+
+/// All services, with health and reflection, and what says how healthy they are.
+pub(crate) async fn routes(agent: &Agent) -> anyhow::Result<(Routes, HealthReporter)> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(api::descriptor::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let mut routes = Routes::builder();
+    routes
+        .add_service(JobServiceServer::new(agent.clone()).max_decoding_message_size(REQUEST_MAX))
+        .add_service(PodServiceServer::new(agent.clone()))
+        .add_service(EventServiceServer::new(agent.clone()))
+        .add_service(ImageServiceServer::new(agent.clone()).max_decoding_message_size(REQUEST_MAX))
+        .add_service(ManifestServiceServer::new(agent.clone()).max_decoding_message_size(REQUEST_MAX))
+        .add_service(NodeServiceServer::new(agent.clone()))
+        .add_service(health_service)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?);
+    for service in SERVICES {
+        health.set_service_status(service, ServingStatus::Serving).await;
+    }
+    Ok((routes.routes(), health))
+}
+
+/// As health checks name them; the empty name is the agent as a whole.
+const SERVICES: [&str; 7] = [
+    "",
+    "wick.v1.JobService",
+    "wick.v1.PodService",
+    "wick.v1.EventService",
+    "wick.v1.ImageService",
+    "wick.v1.ManifestService",
+    "wick.v1.NodeService",
+];
+
+/// Says that nothing is served any more.
+pub(crate) async fn say_not_serving(health: &HealthReporter) {
+    for service in SERVICES {
+        health.set_service_status(service, ServingStatus::NotServing).await;
+    }
+}
+
+/// The object meant by what a request names.
+fn key(namespace: &str, name: &str) -> Result<ObjectKey, tonic::Status> {
+    if name.is_empty() {
+        return Err(status::field("name", "needed; say which one"));
+    }
+    Ok(ObjectKey::new(api::metadata::namespace(namespace), name))
+}

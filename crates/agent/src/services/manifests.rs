@@ -1,0 +1,121 @@
+//! ManifestService.
+
+use api::manifest::{self, Document, Object};
+use api::pb::wick::v1::apply_result::Object as ResultObject;
+use api::pb::wick::v1::manifest_service_server::ManifestService;
+use api::pb::wick::v1::{
+    ApplyOutcome, ApplyResult, FieldViolation, ManifestServiceApplyRequest, ManifestServiceApplyResponse,
+};
+use engine::{Event, Outcome, Reply, WriteMode};
+use tonic::{Code, Request, Response, Status};
+use tonic_types::StatusExt;
+
+use super::{Agent, status};
+use crate::engine_thread::Pending;
+
+#[tonic::async_trait]
+impl ManifestService for Agent {
+    async fn apply(
+        &self,
+        request: Request<ManifestServiceApplyRequest>,
+    ) -> Result<Response<ManifestServiceApplyResponse>, Status> {
+        let ManifestServiceApplyRequest { manifest, namespace, dry_run } = request.into_inner();
+        // All of it must be readable before any of it is applied.
+        let documents =
+            manifest::parse(&manifest).map_err(|error| status::field("manifest", &error.to_string()))?;
+        // Sent without waiting for one another, so that they share commits; the engine keeps their order.
+        let mut under_way = Vec::with_capacity(documents.len());
+        for document in documents {
+            under_way.push(self.begin(document, &namespace, dry_run));
+        }
+        let mut results = Vec::with_capacity(under_way.len());
+        for (mut result, pending) in under_way {
+            match pending {
+                Ok(pending) => finish(&mut result, pending.answer().await),
+                Err(refused) => finish(&mut result, Err(refused)),
+            }
+            results.push(result);
+        }
+        Ok(Response::new(ManifestServiceApplyResponse { results }))
+    }
+}
+
+impl Agent {
+    /// Hands one document over; what is wrong with it is known before.
+    fn begin(
+        &self,
+        document: Document,
+        namespace: &str,
+        dry_run: bool,
+    ) -> (ApplyResult, Result<Pending, Status>) {
+        let mut result = ApplyResult {
+            index: u32::try_from(document.index).unwrap_or(u32::MAX),
+            line: u32::try_from(document.line).unwrap_or(u32::MAX),
+            kind: document.kind,
+            namespace: document.namespace,
+            name: document.name,
+            ..ApplyResult::default()
+        };
+        if result.namespace.is_empty() {
+            api::metadata::namespace(namespace).clone_into(&mut result.namespace);
+        }
+        let what = format!(
+            "{} `{}`",
+            if result.kind.is_empty() { "the document" } else { &result.kind },
+            result.name
+        );
+        let pending = match document.object {
+            Err(errors) => Err(status::invalid(&what, &errors)),
+            Ok(Object::CronJob(_)) => {
+                Err(status::field("kind", "CronJob is not supported yet; Wick runs Job (batch/v1)"))
+            }
+            Ok(Object::Job(mut job)) => {
+                job.metadata.get_or_insert_default().namespace.clone_from(&result.namespace);
+                self.check_job(*job).map(|job| {
+                    result.warnings = job.warnings().to_vec();
+                    let (job, mode) = (Box::new(job), WriteMode::Apply);
+                    self.engine.send(Event::CreateJob { job, mode, dry_run })
+                })
+            }
+        };
+        (result, pending)
+    }
+}
+
+/// Writes what became of a document into its result.
+fn finish(result: &mut ApplyResult, answer: Result<Reply, Status>) {
+    match answer {
+        Ok(Reply::Job { job, outcome }) => {
+            let outcome = match outcome {
+                Outcome::Created => ApplyOutcome::Created,
+                Outcome::Unchanged => ApplyOutcome::Unchanged,
+                Outcome::Configured | Outcome::Deleted => ApplyOutcome::Configured,
+            };
+            result.outcome = outcome.into();
+            if let Some(meta) = &job.metadata {
+                result.name.clone_from(&meta.name);
+            }
+            result.object = Some(ResultObject::Job(std::sync::Arc::unwrap_or_clone(job)));
+        }
+        Ok(Reply::Done | Reply::ImageDeleted { .. }) => {
+            refuse(result, &Status::internal("the engine answered about something else"));
+        }
+        Err(refused) => refuse(result, &refused),
+    }
+}
+
+fn refuse(result: &mut ApplyResult, refused: &Status) {
+    result.outcome = ApplyOutcome::Refused.into();
+    result.code = Code::from(refused.code()).into();
+    refused.message().clone_into(&mut result.message);
+    let details = refused.get_error_details();
+    result.violations = details
+        .bad_request()
+        .map_or(&[][..], |bad| &bad.field_violations)
+        .iter()
+        .map(|violation| FieldViolation {
+            field: violation.field.clone(),
+            description: violation.description.clone(),
+        })
+        .collect();
+}

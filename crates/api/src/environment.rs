@@ -1,0 +1,157 @@
+//! The environment and the arguments a container gets, with Kubernetes' expansion of `$(NAME)`.
+
+use std::collections::BTreeMap;
+
+use crate::pb::k8s::core::v1::{Container, EnvVarSource, Pod};
+
+/// The container's variables in the order of its `env`; of equal names the last one counts.
+pub(crate) fn variables(pod: &Pod, container: &Container, node_name: &str) -> Vec<(String, String)> {
+    let mut known: BTreeMap<&str, String> = BTreeMap::new();
+    let mut order: Vec<&str> = Vec::new();
+    // What every container on a cluster gets.
+    let hostname = pod.metadata.as_ref().map_or(String::new(), |meta| meta.name.clone());
+    known.insert("HOSTNAME", hostname);
+    order.push("HOSTNAME");
+    for variable in &container.env {
+        let value = match &variable.value_from {
+            Some(source) => field(pod, source, node_name),
+            // Only what stands before it is visible.
+            None => expand(&variable.value, |name| known.get(name).map(String::as_str)),
+        };
+        if known.insert(&variable.name, value).is_none() {
+            order.push(&variable.name);
+        }
+    }
+    order.into_iter().filter_map(|name| Some((name.to_owned(), known.get(name)?.clone()))).collect()
+}
+
+/// What `valueFrom.fieldRef` names; which paths there are is checked when the Job is taken in.
+fn field(pod: &Pod, source: &EnvVarSource, node_name: &str) -> String {
+    let Some(reference) = &source.field_ref else { return String::new() };
+    let empty = Default::default();
+    let meta = pod.metadata.as_ref().unwrap_or(&empty);
+    match reference.field_path.as_str() {
+        "metadata.name" => meta.name.clone(),
+        "metadata.namespace" => meta.namespace.clone(),
+        "metadata.uid" => meta.uid.clone(),
+        "spec.nodeName" => node_name.to_owned(),
+        "spec.serviceAccountName" => "default".to_owned(),
+        path => match subscript(path) {
+            Some(("metadata.labels", key)) => meta.labels.get(key).cloned().unwrap_or_default(),
+            Some(("metadata.annotations", key)) => meta.annotations.get(key).cloned().unwrap_or_default(),
+            _ => String::new(),
+        },
+    }
+}
+
+/// `metadata.labels['app']` in its two parts.
+pub(crate) fn subscript(path: &str) -> Option<(&str, &str)> {
+    let (field, rest) = path.split_once("['")?;
+    Some((field, rest.strip_suffix("']")?))
+}
+
+/// Replaces `$(NAME)` by what `lookup` knows; an unknown name stays as it is, `$$` is a dollar sign, and nothing is expanded
+/// twice.
+pub(crate) fn expand<'a>(text: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> String {
+    let mut expanded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(dollar) = rest.find('$') {
+        expanded.push_str(&rest[..dollar]);
+        let after = &rest[dollar + 1..];
+        if let Some(after) = after.strip_prefix('$') {
+            expanded.push('$');
+            rest = after;
+        } else if let Some((name, tail)) = after.strip_prefix('(').and_then(|inner| inner.split_once(')')) {
+            match lookup(name) {
+                Some(value) => expanded.push_str(value),
+                None => expanded.push_str(&rest[dollar..rest.len() - tail.len()]),
+            }
+            rest = tail;
+        } else {
+            expanded.push('$');
+            rest = after;
+        }
+    }
+    expanded.push_str(rest);
+    expanded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pb::k8s::core::v1::{EnvVar, ObjectFieldSelector};
+    use crate::pb::k8s::meta::v1::ObjectMeta;
+
+    #[test]
+    fn expands_as_kubernetes_does() {
+        let lookup = |name: &str| (name == "A").then_some("x");
+        for (text, expected) in [
+            ("$(A)", "x"),
+            ("a$(A)b$(A)", "axbx"),
+            ("$(B)", "$(B)"),
+            ("$$(A)", "$(A)"),
+            ("$$$(A)", "$x"),
+            ("$(A", "$(A"),
+            ("$x $", "$x $"),
+            ("", ""),
+        ] {
+            assert_eq!(expand(text, lookup), expected, "{text}");
+        }
+    }
+
+    fn variable(name: &str, value: &str) -> EnvVar {
+        EnvVar { name: name.into(), value: value.into(), value_from: None }
+    }
+
+    fn from(name: &str, field_path: &str) -> EnvVar {
+        let field_ref = Some(ObjectFieldSelector { field_path: field_path.into(), ..Default::default() });
+        EnvVar {
+            name: name.into(),
+            value_from: Some(EnvVarSource { field_ref, ..Default::default() }),
+            ..Default::default()
+        }
+    }
+
+    fn check(env: Vec<EnvVar>, expected: &str) {
+        let labels = [("app".to_owned(), "demo".to_owned())].into();
+        let metadata =
+            Some(ObjectMeta { name: "pod-1".into(), namespace: "ns".into(), labels, ..Default::default() });
+        let pod = Pod { metadata, ..Default::default() };
+        let container = Container { env, ..Default::default() };
+        let found: Vec<_> = variables(&pod, &container, "edge-1")
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        assert_eq!(found.join(" "), expected);
+    }
+
+    #[test]
+    fn a_variable_sees_those_before_it() {
+        check(
+            vec![variable("A", "x"), variable("B", "$(A)-$(C)"), variable("C", "y")],
+            "HOSTNAME=pod-1 A=x B=x-$(C) C=y",
+        );
+    }
+
+    #[test]
+    fn of_equal_names_the_last_one_counts() {
+        check(
+            vec![variable("A", "1"), variable("HOSTNAME", "mine"), variable("A", "2$(A)")],
+            "HOSTNAME=mine A=21",
+        );
+    }
+
+    #[test]
+    fn fields_of_the_pod_come_in_by_name() {
+        check(
+            vec![
+                from("NAME", "metadata.name"),
+                from("NS", "metadata.namespace"),
+                from("NODE", "spec.nodeName"),
+                from("APP", "metadata.labels['app']"),
+                from("NONE", "metadata.annotations['x']"),
+            ],
+            "HOSTNAME=pod-1 NAME=pod-1 NS=ns NODE=edge-1 APP=demo NONE=",
+        );
+    }
+}

@@ -1,0 +1,64 @@
+//! Rules for the metadata of every kind.
+
+use std::collections::BTreeMap;
+
+use crate::field_error::{FieldErrors, FieldPath};
+use crate::names;
+use crate::pb::k8s::meta::v1::ObjectMeta;
+
+/// All annotations of an object together, keys and values, in bytes (Kubernetes' limit).
+pub const ANNOTATIONS_MAX: usize = 256 << 10;
+/// The namespace of objects that name none.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// The namespace meant by what was given.
+pub fn namespace(given: &str) -> &str {
+    if given.is_empty() { DEFAULT_NAMESPACE } else { given }
+}
+
+pub(crate) fn validate(meta: &ObjectMeta, errors: &mut FieldErrors) {
+    let path = FieldPath::from("metadata");
+    if meta.name.is_empty() && meta.generate_name.is_empty() {
+        errors.required(path.field("name"), "needed; give the object a name (or a generateName)");
+    } else if meta.name.is_empty() {
+        // What is added to it begins with a letter or digit.
+        if let Err(must) = names::dns_subdomain(meta.generate_name.trim_end_matches('-')) {
+            errors.invalid(path.field("generateName"), &meta.generate_name, must);
+        }
+    } else if let Err(must) = names::dns_subdomain(&meta.name) {
+        errors.invalid(path.field("name"), &meta.name, must);
+    }
+    if let Err(must) = names::dns_label(&meta.namespace) {
+        errors.invalid(path.field("namespace"), &meta.namespace, must);
+    }
+    validate_labels(&meta.labels, &path.field("labels"), errors);
+    validate_annotations(&meta.annotations, &path.field("annotations"), errors);
+}
+
+pub(crate) fn validate_labels(labels: &BTreeMap<String, String>, path: &FieldPath, errors: &mut FieldErrors) {
+    for (key, value) in labels {
+        if let Err(must) = names::qualified_name(key) {
+            errors.invalid(path.clone(), key, must);
+        }
+        if let Err(must) = names::label_value(value) {
+            errors.invalid(path.key(key), value, must);
+        }
+    }
+}
+
+pub(crate) fn validate_annotations(
+    annotations: &BTreeMap<String, String>,
+    path: &FieldPath,
+    errors: &mut FieldErrors,
+) {
+    let mut bytes = 0;
+    for (key, value) in annotations {
+        bytes += key.len() + value.len();
+        if let Err(must) = names::qualified_name(&key.to_lowercase()) {
+            errors.invalid(path.clone(), key, must);
+        }
+    }
+    if bytes > ANNOTATIONS_MAX {
+        errors.too_long(path.clone(), bytes, ANNOTATIONS_MAX);
+    }
+}

@@ -1,0 +1,301 @@
+//! A Job in full: what was asked for, how far it is, and why it is not further.
+//!
+//! kubectl's page, with what it leaves out and people look for: conditions, and each Pod with how it last ended.
+
+use api::pb::k8s::batch::v1::{Job, JobSpec, JobStatus};
+use api::pb::k8s::core::v1::{Event, Pod, PodTemplateSpec};
+
+use super::parts::{self, Condition, PodFacts};
+use super::pod::{last_end, next_start};
+use super::sheet::Sheet;
+use crate::clock::{Clock, time};
+use crate::columns::{NONE, selector};
+use crate::status;
+use crate::table::Table;
+
+/// What is shown for a number that was not given.
+const UNSET: &str = "<unset>";
+
+/// About how many characters of completed indexes are shown.
+const INDEXES_LENGTH: usize = 50;
+
+/// How many Pods are shown, the newest ones.
+const PODS: usize = 20;
+
+/// The page about `job`, whose Pods are `pods`, oldest first.
+pub(crate) fn page(job: &Job, pods: &[Pod], events: &[Event], clock: &Clock) -> String {
+    let mut sheet = Sheet::default();
+    let meta = job.metadata.clone().unwrap_or_default();
+    let nothing = JobSpec::default();
+    let spec = job.spec.as_ref().unwrap_or(&nothing);
+    let idle = JobStatus::default();
+    let now = job.status.as_ref().unwrap_or(&idle);
+
+    parts::name(&mut sheet, &meta);
+    sheet.pair(0, "Selector", selector(job));
+    parts::labels(&mut sheet, 0, &meta);
+    parts::controlled_by(&mut sheet, &meta);
+    sheet.pair(0, "Parallelism", number(spec.parallelism));
+    sheet.pair(0, "Completions", number(spec.completions));
+    sheet.some(0, "Completion Mode", spec.completion_mode.clone());
+    sheet.some(0, "Suspend", spec.suspend.map(|suspend| suspend.to_string()));
+    sheet.some(0, "Backoff Limit", spec.backoff_limit.map(|limit| limit.to_string()));
+    let ttl = spec.ttl_seconds_after_finished;
+    sheet.some(0, "TTL Seconds After Finished", ttl.map(|ttl| ttl.to_string()));
+    sheet.pair(0, "Status", status::job(job));
+    sheet.some(0, "Start Time", time(now.start_time.as_ref()).map(|time| clock.date(time)));
+    sheet.some(0, "Completed At", time(now.completion_time.as_ref()).map(|time| clock.date(time)));
+    let duration = status::duration(job, clock.now);
+    sheet.some(0, "Duration", parts::said(&duration));
+    let deadline = spec.active_deadline_seconds;
+    sheet.some(0, "Active Deadline Seconds", deadline.map(|seconds| format!("{seconds}s")));
+    sheet.pair(0, "Pods Statuses", counts(now));
+    if spec.completion_mode.as_deref() == Some("Indexed") {
+        sheet.pair(0, "Completed Indexes", indexes(&now.completed_indexes));
+    }
+    sheet.some(0, "Failed Indexes", now.failed_indexes.as_deref().and_then(parts::said));
+    sheet.head(0, "Pod Template");
+    template(&mut sheet, spec.template.as_ref());
+    let conditions = now.conditions.iter().map(|condition| Condition {
+        kind: &condition.r#type,
+        status: &condition.status,
+        since: condition.last_transition_time.as_ref(),
+        reason: &condition.reason,
+        message: &condition.message,
+    });
+    parts::conditions(&mut sheet, conditions, clock);
+    pods_table(&mut sheet, pods, clock);
+    parts::events(&mut sheet, events, clock);
+    sheet.page()
+}
+
+fn number(number: Option<i32>) -> String {
+    number.map_or_else(|| UNSET.to_owned(), |number| number.to_string())
+}
+
+fn counts(status: &JobStatus) -> String {
+    let ready = status.ready.map_or_else(String::new, |ready| format!(" ({ready} Ready)"));
+    let mut counts = format!(
+        "{} Active{ready} / {} Succeeded / {} Failed",
+        status.active, status.succeeded, status.failed
+    );
+    if let Some(terminating) = status.terminating.filter(|count| *count > 0) {
+        counts += &format!(" / {terminating} Terminating");
+    }
+    counts
+}
+
+/// Indexes, cut after a whole one.
+fn indexes(all: &str) -> String {
+    if all.is_empty() {
+        return NONE.to_owned();
+    }
+    match all.char_indices().find(|(at, char)| *at >= INDEXES_LENGTH && *char == ',') {
+        Some((end, _)) => format!("{},...", &all[..end]),
+        None => all.to_owned(),
+    }
+}
+
+fn template(sheet: &mut Sheet, template: Option<&PodTemplateSpec>) {
+    let template = template.cloned().unwrap_or_default();
+    let spec = template.spec.unwrap_or_default();
+    parts::labels(sheet, 1, &template.metadata.unwrap_or_default());
+    for (label, containers) in [("Init Containers", &spec.init_containers), ("Containers", &spec.containers)]
+    {
+        if containers.is_empty() {
+            continue;
+        }
+        sheet.head(1, label);
+        for container in containers {
+            sheet.head(2, &container.name);
+            sheet.pair(3, "Image", &container.image);
+            parts::container(sheet, 3, container, &PodFacts::default());
+        }
+    }
+    parts::volumes(sheet, 1, &spec.volumes);
+    sheet.some(1, "Restart Policy", parts::said(&spec.restart_policy));
+}
+
+fn pods_table(sheet: &mut Sheet, pods: &[Pod], clock: &Clock) {
+    let mut table = Table::new(&["Name", "Status", "Restarts", "Next Start", "Last Exit"]);
+    let hidden = pods.len().saturating_sub(PODS);
+    for pod in &pods[hidden..] {
+        let name = pod.metadata.as_ref().map(|meta| meta.name.clone()).unwrap_or_default();
+        table.rows.push(vec![
+            name,
+            status::pod(pod),
+            status::restarts(pod, clock.now),
+            next_start(pod, clock).unwrap_or_else(|| "-".to_owned()),
+            last_end(pod).map_or_else(|| "-".to_owned(), |ended| parts::end(ended, clock)),
+        ]);
+    }
+    let label =
+        if hidden > 0 { format!("Pods (the last {PODS} of {})", pods.len()) } else { "Pods".to_owned() };
+    sheet.table(0, &label, &table);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{ago, noon};
+    use crate::samples;
+    use expect_test::expect;
+
+    #[test]
+    fn a_running_job_says_what_it_waits_for() {
+        let job = samples::job("hello");
+        let pods = [
+            samples::pod("hello-a", "Running", "wait:CrashLoopBackOff:2"),
+            samples::pod("hello-b", "Running", "run"),
+        ];
+        let events = [samples::event("Normal", "SuccessfulCreate", "Created pod: hello-a", 1)];
+        expect![[r#"
+            Name:           hello
+            Namespace:      default
+            Selector:       <none>
+            Labels:         <none>
+            Annotations:    <none>
+            Parallelism:    2
+            Completions:    5
+            Backoff Limit:  6
+            Status:         Running
+            Start Time:     Fri, 20 Nov 2026 14:58:20 +0000
+            Duration:       100s
+            Pods Statuses:  0 Active / 0 Succeeded / 0 Failed
+            Pod Template:
+              Labels:          job-name=hello
+              Annotations:     <none>
+              Containers:
+                hello:
+                  Image:        hello:1
+                  Args:
+                    --quick
+                    two words
+                  Environment:  <none>
+                  Mounts:       <none>
+              Volumes:         <none>
+              Restart Policy:  OnFailure
+            Conditions:     <none>
+            Pods:
+              Name     Status            Restarts    Next Start  Last Exit
+              ----     ------            --------    ----------  ---------
+              hello-a  CrashLoopBackOff  2 (5s ago)  -           Error, exit code 1, 5s ago
+              hello-b  Running           0           -           -
+            Events:
+              Type    Reason            Age  From            Message
+              ----    ------            ---  ----            -------
+              Normal  SuccessfulCreate  3s   job-controller  Created pod: hello-a
+        "#]]
+        .assert_eq(&page(&job, &pods, &events, &noon()));
+    }
+
+    #[test]
+    fn a_failed_job_says_why() {
+        let mut job = samples::job("hello");
+        samples::add_condition(
+            &mut job,
+            "FailureTarget",
+            "True",
+            "BackoffLimitExceeded",
+            "Job has reached the specified backoff limit",
+        );
+        samples::add_condition(
+            &mut job,
+            "Failed",
+            "True",
+            "BackoffLimitExceeded",
+            "Job has reached the specified backoff limit",
+        );
+        let status = job.status.as_mut().unwrap();
+        (status.failed, status.ready, status.terminating) = (1, Some(0), Some(0));
+        let spec = job.spec.as_mut().unwrap();
+        (spec.active_deadline_seconds, spec.completions) = (Some(30), None);
+        let pods = [samples::pod("hello-a", "Failed", "end:OOMKilled:137")];
+        let events = [samples::event(
+            "Warning",
+            "BackoffLimitExceeded",
+            "Job has reached the specified backoff limit",
+            4,
+        )];
+        expect![[r#"
+            Name:                     hello
+            Namespace:                default
+            Selector:                 <none>
+            Labels:                   <none>
+            Annotations:              <none>
+            Parallelism:              2
+            Completions:              <unset>
+            Backoff Limit:            6
+            Status:                   Failed
+            Start Time:               Fri, 20 Nov 2026 14:58:20 +0000
+            Duration:                 100s
+            Active Deadline Seconds:  30s
+            Pods Statuses:            0 Active (0 Ready) / 0 Succeeded / 1 Failed
+            Pod Template:
+              Labels:          job-name=hello
+              Annotations:     <none>
+              Containers:
+                hello:
+                  Image:        hello:1
+                  Args:
+                    --quick
+                    two words
+                  Environment:  <none>
+                  Mounts:       <none>
+              Volumes:         <none>
+              Restart Policy:  OnFailure
+            Conditions:
+              Type           Status  Since  Reason                Message
+              ----           ------  -----  ------                -------
+              FailureTarget  True    30s    BackoffLimitExceeded  Job has reached the specified backoff limit
+              Failed         True    30s    BackoffLimitExceeded  Job has reached the specified backoff limit
+            Pods:
+              Name     Status     Restarts  Next Start  Last Exit
+              ----     ------     --------  ----------  ---------
+              hello-a  OOMKilled  0         -           OOMKilled, exit code 137, 5s ago
+            Events:
+              Type     Reason                Age               From            Message
+              ----     ------                ---               ----            -------
+              Warning  BackoffLimitExceeded  3s (x4 over 33s)  job-controller  Job has reached the specified backoff limit
+        "#]].assert_eq(&page(&job, &pods, &events, &noon()));
+    }
+
+    #[test]
+    fn an_empty_job_has_a_page_too() {
+        expect![[r#"
+            Name:
+            Namespace:
+            Selector:       <none>
+            Labels:         <none>
+            Annotations:    <none>
+            Parallelism:    <unset>
+            Completions:    <unset>
+            Status:         Running
+            Pods Statuses:  0 Active / 0 Succeeded / 0 Failed
+            Pod Template:
+              Labels:       <none>
+              Annotations:  <none>
+              Volumes:      <none>
+            Conditions:     <none>
+            Pods:           <none>
+            Events:         <none>
+        "#]]
+        .assert_eq(&page(&Job::default(), &[], &[], &noon()));
+    }
+
+    #[test]
+    fn many_indexes_are_cut_after_a_whole_one() {
+        let many: Vec<String> = (0..40).map(|index| (index * 2).to_string()).collect();
+        expect!["0,2,4,6,8,10,12,14,16,18,20,22,24,26,28,30,32,34,36,..."]
+            .assert_eq(&indexes(&many.join(",")));
+        expect!["0-9"].assert_eq(&indexes("0-9"));
+        expect!["<none>"].assert_eq(&indexes(""));
+    }
+
+    #[test]
+    fn a_pod_that_never_ended_shows_so() {
+        let mut pod = samples::pod("hello-a", "Pending", "");
+        pod.metadata.as_mut().unwrap().creation_timestamp = ago(1);
+        assert!(last_end(&pod).is_none());
+    }
+}

@@ -1,0 +1,277 @@
+//! Follows all Pods of a Job, those to come and their restarts too, until the Job is finished.
+//!
+//! A watch tells of each run of each container; a task of its own reads it. The order is each container's own: lines of
+//! different Pods are printed as they arrive.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::pb::k8s::core::v1::{ContainerStatus, Pod};
+use api::pb::wick::v1::{LogLine, PodServiceLogsRequest};
+use tokio::sync::mpsc;
+use tonic::{Code, Status};
+
+use super::{Logs, source};
+use crate::client::Agent;
+use crate::failure::{Failure, tell};
+use crate::kind::Kind;
+use crate::lines::Lines;
+use crate::objects::{self, Change, Object, Watch, missing, only, pods_of};
+use crate::output::print_bytes;
+use crate::session::Session;
+use crate::status::job_is_finished;
+
+/// How many parts of logs may wait to be printed.
+const WAITING_PARTS: usize = 16;
+
+/// Prints until the Job `name` is finished, or gone, and all its Pods have been read to the end.
+pub(super) async fn job(logs: &Logs, session: &Session, name: &str) -> Result<(), Failure> {
+    let mut jobs = Watch::begin(&session.agent, Kind::Job, only(&session.namespace, name)).await?;
+    let mut pods = Watch::begin(&session.agent, Kind::Pod, pods_of(&session.namespace, name)).await?;
+    let (sender, mut parts) = mpsc::channel(WAITING_PARTS);
+    let mut follower = Follower {
+        logs,
+        agent: &session.agent,
+        sender,
+        runs: Runs::default(),
+        reading: 0,
+        lines: logs.lines(),
+    };
+    let (mut exists, mut finished, mut pods_known) = (false, false, false);
+    while !(finished && pods_known && follower.reading == 0) {
+        if finished && !pods_known {
+            // The two watches run beside each other: the Job's end may be told before its last Pod's start.
+            for object in objects::list(&session.agent, Kind::Pod, pods_of(&session.namespace, name)).await? {
+                if let Object::Pod(pod) = object {
+                    follower.see(&pod)?;
+                }
+            }
+            pods_known = true;
+            continue;
+        }
+        tokio::select! {
+            // What was written is printed before anything ends.
+            biased;
+            Some(part) = parts.recv() => follower.take(part)?,
+            change = pods.next() => match change? {
+                Some(Change::Added(Object::Pod(pod)) | Change::Modified(Object::Pod(pod))) => follower.see(&pod)?,
+                Some(_) => {}
+                None => return Err(Failure::not_asked("the agent ended the watch")),
+            },
+            change = jobs.next(), if !finished => match change? {
+                Some(Change::Added(Object::Job(job)) | Change::Modified(Object::Job(job))) => {
+                    exists = true;
+                    finished = job_is_finished(&job);
+                }
+                Some(Change::Deleted(_)) => finished = true,
+                Some(Change::Caught) if !exists => {
+                    return Err(missing(&session.agent, Kind::Job, &session.namespace, name).await);
+                }
+                Some(_) => {}
+                None => return Err(Failure::not_asked("the agent ended the watch")),
+            },
+        }
+    }
+    Ok(())
+}
+
+/// Which run of which container.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Run {
+    pod: String,
+    container: String,
+    restart: i32,
+}
+
+/// Some lines of a run; `None` at its end.
+struct Part {
+    run: Run,
+    lines: Result<Option<Vec<LogLine>>, Status>,
+}
+
+struct Follower<'a> {
+    logs: &'a Logs,
+    agent: &'a Agent,
+    sender: mpsc::Sender<Part>,
+    runs: Runs,
+    /// How many runs are being read.
+    reading: usize,
+    lines: Lines,
+}
+
+impl Follower<'_> {
+    /// Reads every run of `pod` that has begun and is not being read yet.
+    fn see(&mut self, pod: &Pod) -> Result<(), Failure> {
+        for container in self.logs.containers(pod, false)? {
+            for begun in self.runs.begun(pod, &container) {
+                let mut request = self.logs.request(pod, &container);
+                // A run that was followed by another one before we saw it is the previous one by now.
+                request.previous = begun.over;
+                request.follow = !begun.over;
+                self.reading += 1;
+                tokio::spawn(read(self.agent.clone(), request, begun.run, self.sender.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, part: Part) -> Result<(), Failure> {
+        let source = source(&part.run.pod, &part.run.container, self.logs.all_containers);
+        match part.lines {
+            Ok(Some(lines)) => {
+                if self.runs.is_new(&part.run, &lines) {
+                    let bytes: Vec<u8> =
+                        lines.iter().flat_map(|line| self.lines.print(&source, line)).collect();
+                    print_bytes(&bytes)?;
+                }
+                return Ok(());
+            }
+            Ok(None) => {}
+            // Deleted, collected or restarted before it could be read: the others go on.
+            Err(status) if matches!(status.code(), Code::NotFound | Code::FailedPrecondition) => {
+                tell(&format!("{source}: {}", status.message()));
+            }
+            Err(status) => return Err(status.into()),
+        }
+        self.reading -= 1;
+        Ok(())
+    }
+}
+
+/// Reads one run to its end.
+async fn read(agent: Agent, request: PodServiceLogsRequest, run: Run, sender: mpsc::Sender<Part>) {
+    let end = async {
+        let mut stream = agent.pods().logs(request).await?.into_inner();
+        while let Some(read) = stream.message().await? {
+            if sender.send(Part { run: run.clone(), lines: Ok(Some(read.lines)) }).await.is_err() {
+                break; // Nobody prints any more.
+            }
+        }
+        Ok(None)
+    };
+    let lines = end.await;
+    // As above: without a printer there is nobody to tell.
+    let _ = sender.send(Part { run, lines }).await;
+}
+
+/// Which runs have been asked for, and which were answered with another one.
+#[derive(Debug, Default)]
+struct Runs {
+    asked: BTreeSet<Run>,
+    /// By Pod and container, when the first line of each run was written. A run asked for a moment too late is answered
+    /// with the one after it, which is asked for as well: its first line tells.
+    firsts: BTreeMap<(String, String), Vec<(Run, Written)>>,
+}
+
+/// Seconds and nanoseconds.
+type Written = Option<(i64, i32)>;
+
+/// A run to be read.
+#[derive(Debug)]
+struct Begun {
+    run: Run,
+    /// A later one has begun.
+    over: bool,
+}
+
+impl Runs {
+    /// The runs of a container that have begun and were not asked for.
+    fn begun(&mut self, pod: &Pod, container: &str) -> Vec<Begun> {
+        let Some(statuses) = &pod.status else { return Vec::new() };
+        let mut statuses = statuses.init_container_statuses.iter().chain(&statuses.container_statuses);
+        let Some(status) = statuses.find(|status| status.name == container) else { return Vec::new() };
+        let name = pod.metadata.as_ref().map(|meta| meta.name.clone()).unwrap_or_default();
+        let mut new = Vec::new();
+        let mut ask = |restart: i32, over| {
+            let run = Run { pod: name.clone(), container: container.to_owned(), restart };
+            if self.asked.insert(run.clone()) {
+                new.push(Begun { run, over });
+            }
+        };
+        let (now, before) = (has_begun(status), has_ended_before(status));
+        if now && before && status.restart_count > 0 {
+            ask(status.restart_count - 1, true);
+        }
+        // Between two runs the one that ended is the current one.
+        if now || before {
+            ask(status.restart_count, false);
+        }
+        new
+    }
+
+    /// Whether these lines of `run` have not been printed as another run's.
+    fn is_new(&mut self, run: &Run, lines: &[LogLine]) -> bool {
+        let Some(first) = lines.first() else { return false };
+        let first = first.time.as_ref().map(|time| (time.seconds, time.nanos));
+        let firsts = self.firsts.entry((run.pod.clone(), run.container.clone())).or_default();
+        match firsts.iter().find(|(known, _)| known == run) {
+            // Told by its first lines, which were looked at before: a run printed nowhere else, or dropped.
+            Some((_, written)) => written.is_some(),
+            None => {
+                let new = first.is_none() || !firsts.iter().any(|(_, written)| *written == first);
+                firsts.push((run.clone(), if new { first.or(Some((0, 0))) } else { None }));
+                new
+            }
+        }
+    }
+}
+
+fn has_begun(status: &ContainerStatus) -> bool {
+    status.state.as_ref().is_some_and(|state| state.running.is_some() || state.terminated.is_some())
+}
+
+fn has_ended_before(status: &ContainerStatus) -> bool {
+    status.last_state.as_ref().is_some_and(|state| state.terminated.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ago;
+    use crate::samples;
+    use expect_test::{Expect, expect};
+
+    #[test]
+    fn every_run_is_read_once() {
+        let mut runs = Runs::default();
+        check(&mut runs, "wait:ContainerCreating", 0, expect![""]);
+        check(&mut runs, "run", 0, expect!["0"]);
+        check(&mut runs, "run", 0, expect![""]);
+        check(&mut runs, "end:Error:1", 0, expect![""]);
+        check(&mut runs, "wait:CrashLoopBackOff:0", 0, expect![""]);
+        check(&mut runs, "run", 1, expect!["1"]);
+    }
+
+    #[test]
+    fn a_run_that_is_over_is_read_as_the_previous_one() {
+        check(&mut Runs::default(), "run", 3, expect!["2 (over), 3"]);
+        check(&mut Runs::default(), "wait:CrashLoopBackOff:3", 3, expect!["3"]);
+    }
+
+    #[test]
+    fn a_run_answered_with_another_one_is_not_printed_twice() {
+        let mut runs = Runs::default();
+        let run = |restart| Run { pod: "hello-a".to_owned(), container: "a".to_owned(), restart };
+        let lines = |seconds| vec![LogLine { time: ago(seconds), ..LogLine::default() }];
+        assert!(runs.is_new(&run(0), &lines(50)));
+        assert!(!runs.is_new(&run(1), &lines(50)));
+        assert!(!runs.is_new(&run(1), &lines(40)));
+        assert!(runs.is_new(&run(0), &lines(40)));
+        // The clock went back between two runs.
+        assert!(runs.is_new(&run(2), &lines(90)));
+    }
+
+    fn check(runs: &mut Runs, container: &str, restarts: i32, wanted: Expect) {
+        let mut pod = samples::pod("hello-a", "Running", container);
+        let status = &mut pod.status.as_mut().unwrap().container_statuses[0];
+        status.restart_count = restarts;
+        if restarts > 0 && status.last_state.is_none() {
+            let ended = samples::pod("hello-a", "Running", "end:Error:1");
+            status.last_state = ended.status.unwrap().container_statuses[0].state.clone();
+        }
+        let begun = runs.begun(&pod, "a").into_iter().map(|begun| {
+            let over = if begun.over { " (over)" } else { "" };
+            format!("{}{over}", begun.run.restart)
+        });
+        wanted.assert_eq(&begun.collect::<Vec<_>>().join(", "));
+    }
+}

@@ -1,0 +1,142 @@
+//! `wick`: what people type at, and read.
+//!
+//! kubectl's verbs, flags and words, for a device with an agent on it. Each verb has a file; they ask the agent through
+//! [`client`] and leave every decision to it. What is shown is made by pure functions: [`table`], [`columns`], [`status`],
+//! [`age`], [`describe`].
+//!
+//! Data goes to stdout, words to stderr. The exit code is 0: done; 1: the request, or what was waited for, failed; 2: it
+//! could not be asked. There is no colour, and nothing asks back.
+
+mod age;
+mod apply;
+mod client;
+mod clock;
+mod columns;
+mod delete;
+mod describe;
+mod failure;
+mod get;
+mod image;
+mod kind;
+mod lines;
+mod logs;
+mod manifest;
+mod objects;
+mod output;
+#[cfg(test)]
+mod samples;
+mod session;
+mod sources;
+mod status;
+mod table;
+mod version;
+mod wait;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::{Failure, reason};
+use crate::session::Global;
+
+const EXAMPLES: &str = "\
+Examples:
+  wick apply -f job.yaml
+  wick get jobs -w
+  wick wait --for=condition=complete job/hello
+  wick logs job/hello
+  wick describe job hello
+
+Exit code: 0 done; 1 the request, or the Job waited for, failed; 2 it could
+not be asked.";
+
+/// Kubernetes Jobs on a device without a cluster
+#[derive(Parser, Debug)]
+#[command(name = "wick", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Command {
+    #[command(flatten)]
+    global: Global,
+
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Apply(apply::Apply),
+    Get(get::Get),
+    Describe(describe::Describe),
+    Logs(logs::Logs),
+    Wait(wait::Wait),
+    Delete(delete::Delete),
+    Image(image::ImageCommand),
+    Version(version::Version),
+}
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    match run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.tell();
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::not_asked(format!("cannot start: {}", reason(&error))))?;
+    let global = command.global;
+    runtime.block_on(async move {
+        match command.verb {
+            Verb::Apply(verb) => verb.run(&global).await,
+            Verb::Get(verb) => verb.run(&global).await,
+            Verb::Describe(verb) => verb.run(&global).await,
+            Verb::Logs(verb) => verb.run(&global).await,
+            Verb::Wait(verb) => verb.run(&global).await,
+            Verb::Delete(verb) => verb.run(&global).await,
+            Verb::Image(verb) => verb.run(&global).await,
+            Verb::Version(verb) => verb.run(&global).await,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_of_flags_holds_together() {
+        Command::command().debug_assert();
+    }
+
+    #[test]
+    fn kubectls_ways_of_asking_are_understood() {
+        for line in [
+            "get jobs",
+            "get job,pods -A -o wide",
+            "get po -n other -l a=b --field-selector status.phase=Running -w",
+            "get events --no-headers",
+            "-n other get job/hello -o yaml",
+            "describe pod hello-x7k2p",
+            "logs -f job/hello --tail 10 --timestamps",
+            "logs hello-x7k2p main -p",
+            "logs hello-x7k2p --tail=-1 --all-containers --prefix",
+            "wait --for=condition=complete job/hello --timeout 30s",
+            "wait --for condition=Complete=true jobs --all --timeout=-1s",
+            "delete job a b --wait=false --cascade=foreground",
+            "delete -f a.yaml -f - --ignore-not-found",
+            "apply -f . -R --dry-run=server",
+            "image push a.wasm hello:1",
+            "version --client",
+        ] {
+            let words = ["wick"].into_iter().chain(line.split(' '));
+            if let Err(error) = Command::try_parse_from(words) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! `wick get -w`: a list, and a line for everything that changes in it.
+//!
+//! One stream tells both. If this program falls too far behind, the agent says so; then the stream begins anew, and only
+//! what differs from what was printed is printed.
+
+use std::collections::BTreeMap;
+
+use api::pb::wick::v1::ObjectFilter;
+use tonic::Code;
+
+use crate::clock::Clock;
+use crate::columns::{self, Shown};
+use crate::failure::{Failure, tell};
+use crate::get::names;
+use crate::kind::Target;
+use crate::objects::{Change, Object, Watch, missing};
+use crate::output::{Form, in_full, print};
+use crate::session::Session;
+use crate::table::{LIST, Widths};
+
+/// Prints until the agent or the reader goes away.
+pub(crate) async fn run(
+    session: &Session,
+    target: &Target,
+    mut filter: ObjectFilter,
+    shown: Shown,
+    form: Option<Form>,
+    header: bool,
+) -> Result<(), Failure> {
+    let name = target.names.first();
+    filter.name = name.cloned().unwrap_or_default();
+    let mut printer =
+        Printer { target, shown, form, header, widths: Widths::default(), printed: BTreeMap::new() };
+    let mut begun = false;
+    loop {
+        let mut watch = Watch::begin(&session.agent, target.kind, filter.clone()).await?;
+        let mut first = Some(Vec::new());
+        loop {
+            match (watch.next().await, &mut first) {
+                (Ok(Some(Change::Added(object) | Change::Modified(object))), Some(list)) => list.push(object),
+                (Ok(Some(Change::Added(object) | Change::Modified(object))), None) => {
+                    printer.show(&[object])?
+                }
+                (Ok(Some(Change::Deleted(object))), _) => printer.show_gone(object)?,
+                (Ok(Some(Change::Caught)), list) => {
+                    let list = list.take().unwrap_or_default();
+                    if let (true, false, Some(name)) = (list.is_empty(), begun, name) {
+                        return Err(missing(&session.agent, target.kind, &session.namespace, name).await);
+                    }
+                    if list.is_empty() && !begun {
+                        tell("Nothing yet.");
+                    }
+                    printer.show(&list)?;
+                    begun = true;
+                }
+                (Ok(None), _) => return Err(Failure::not_asked("the agent ended the watch")),
+                (Err(status), _) if status.code() == Code::OutOfRange => break,
+                (Err(status), _) => return Err(status.into()),
+            }
+        }
+    }
+}
+
+struct Printer<'a> {
+    target: &'a Target,
+    shown: Shown,
+    form: Option<Form>,
+    header: bool,
+    widths: Widths,
+    /// What was printed of each object: its version.
+    printed: BTreeMap<String, String>,
+}
+
+impl Printer<'_> {
+    fn show(&mut self, objects: &[Object]) -> Result<(), Failure> {
+        let text = self.text(objects, &Clock::read());
+        if text.is_empty() { Ok(()) } else { print(&text) }
+    }
+
+    fn show_gone(&mut self, object: Object) -> Result<(), Failure> {
+        let known = self.printed.remove(key(&object).as_str());
+        let text = self.text(std::slice::from_ref(&object), &Clock::read());
+        self.printed.remove(key(&object).as_str());
+        // An object that came and went while we were behind was never shown, and need not be shown going.
+        if known.is_some() && !text.is_empty() { print(&text) } else { Ok(()) }
+    }
+
+    /// Those of `objects` that differ from what was printed last.
+    fn text(&mut self, objects: &[Object], clock: &Clock) -> String {
+        let mut new = Vec::new();
+        for object in objects {
+            let version = object.meta().map(|meta| meta.resource_version.clone()).unwrap_or_default();
+            let before = self.printed.insert(key(object), version.clone());
+            if version.is_empty() || before.as_ref() != Some(&version) {
+                new.push(object.clone());
+            }
+        }
+        if new.is_empty() {
+            return String::new();
+        }
+        match self.form {
+            Some(Form::Name) => names(new.iter()),
+            Some(Form::Json) => {
+                new.iter().map(|object| in_full(std::slice::from_ref(object), true, Form::Json)).collect()
+            }
+            Some(Form::Yaml) => {
+                let pages = new.iter().map(|object| in_full(std::slice::from_ref(object), true, Form::Yaml));
+                pages.map(|page| format!("---\n{page}")).collect()
+            }
+            Some(Form::Wide) | None => {
+                let table = columns::table(self.target.kind, &new, self.shown, clock.now);
+                let header = std::mem::take(&mut self.header);
+                table.text(header, LIST, &mut self.widths)
+            }
+        }
+    }
+}
+
+/// What tells objects apart.
+fn key(object: &Object) -> String {
+    match object.meta() {
+        Some(meta) if !meta.uid.is_empty() => meta.uid.clone(),
+        _ => format!("{}/{}", object.namespace(), object.name()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::noon;
+    use crate::kind::Kind;
+    use crate::samples;
+    use expect_test::expect;
+
+    #[test]
+    fn rows_that_come_later_have_no_header_and_what_did_not_change_no_row() {
+        let target = Target { kind: Kind::Pod, names: Vec::new() };
+        let mut printer = Printer {
+            target: &target,
+            shown: Shown::default(),
+            form: None,
+            header: true,
+            widths: Widths::default(),
+            printed: BTreeMap::new(),
+        };
+        let pod = |name: &str, version: &str, containers: &str| {
+            let mut pod = samples::pod(name, "Running", containers);
+            pod.metadata.as_mut().unwrap().resource_version = version.to_owned();
+            Object::Pod(Box::new(pod))
+        };
+        let mut text = printer
+            .text(&[pod("hello-a", "1", "run"), pod("hello-b", "2", "wait:ContainerCreating")], &noon());
+        text += &printer.text(&[pod("hello-b", "3", "run")], &noon());
+        text += &printer.text(&[pod("hello-a", "1", "run"), pod("hello-c", "4", "run")], &noon());
+        expect![[r#"
+            NAME      READY   STATUS              RESTARTS   AGE
+            hello-a   1/1     Running             0          2m
+            hello-b   0/1     ContainerCreating   0          2m
+            hello-b   1/1     Running             0          2m
+            hello-c   1/1     Running             0          2m
+        "#]]
+        .assert_eq(&text);
+    }
+}

@@ -1,0 +1,57 @@
+//! What goes out: to be done once it is recorded.
+
+/// One run of a container. Never given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GuestId {
+    /// The Pod's number, over all objects.
+    pub pod: u64,
+    /// The container's position.
+    pub container: u32,
+    /// How often it was started before.
+    pub restarts: u32,
+}
+
+/// Something to do outside, once what led to it is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Start a guest; its end comes back as [`crate::Event::GuestEnded`].
+    Start(Box<StartGuest>),
+    /// Ask a guest to stop.
+    Stop(GuestId),
+    /// End a guest now: its grace is over.
+    Kill(GuestId),
+    /// The Pod is over: its volumes go, its logs stay.
+    RemoveVolumes {
+        /// The Pod's uid.
+        pod_uid: String,
+    },
+    /// The Pod is gone, and with it all it had on disk.
+    RemovePod {
+        /// Its uid.
+        pod_uid: String,
+    },
+    /// No name refers to these bytes any more.
+    RemoveImage {
+        /// Their digest.
+        digest: String,
+    },
+}
+
+/// All a guest needs to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartGuest {
+    /// Which run this is.
+    pub guest: GuestId,
+    /// Namespace of its Pod.
+    pub namespace: String,
+    /// Name of its Pod.
+    pub pod: String,
+    /// Uid of its Pod: where its volumes and logs are.
+    pub pod_uid: String,
+    /// Name of the container.
+    pub container: String,
+    /// Digest of the image.
+    pub digest: String,
+    /// What it is to do, and within which limits.
+    pub plan: api::ContainerPlan,
+}

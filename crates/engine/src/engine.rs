@@ -1,0 +1,390 @@
+//! The engine's state and its one way forward: [`Engine::apply`].
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use api::pb::wick::v1::{ImageRecord, JobRecord, MetaRecord, PodRecord};
+use prost::Message;
+use sched::node::Room;
+use sched::{Now, Steady};
+use sha2::{Digest, Sha256};
+
+use crate::effect::Effect;
+use crate::event::{Event, ObjectKey, Rejected, Reply};
+use crate::jobs::JobEntry;
+use crate::keys;
+use crate::pods::{Ended, PodEntry};
+use crate::recorder::Recorder;
+use crate::store::{Store, StoreError};
+use crate::transaction::Transaction;
+use crate::view::Reader;
+
+/// After a start the revision goes on this far beyond the last one stored: Events get revisions too but are not stored, and
+/// no revision may be given twice. Before so many were given without a commit, one is made.
+pub(crate) const REVISION_GAP: u64 = 1 << 20;
+
+/// What the engine is told once.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The node's name.
+    pub node_name: String,
+    /// Identity for a store that has none yet: 32 hexadecimal digits, never used before.
+    pub fresh_instance_id: String,
+    /// What the node shares out among Pods.
+    pub allocatable: Room,
+    /// What it takes at most.
+    pub limits: Limits,
+}
+
+/// What the engine takes at most; beyond it new objects are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Jobs, finished ones included.
+    pub jobs: usize,
+    /// Pods that have not finished; Jobs wait with the others.
+    pub live_pods: usize,
+    /// Finished Pods that are kept to be looked at; the oldest go first (kube-controller-manager's
+    /// `--terminated-pod-gc-threshold` is 12,500).
+    pub terminated_pods: usize,
+    /// Names of images.
+    pub images: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { jobs: 10_000, live_pods: 10_000, terminated_pods: 12_500, images: 1_000 }
+    }
+}
+
+/// What one commit did; to be acted on now that it is durable.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// One for each event taken, in order.
+    pub replies: Vec<Result<Reply, Rejected>>,
+    /// What to do outside.
+    pub effects: Vec<Effect>,
+    /// The revision readers see now.
+    pub revision: u64,
+    /// There is more to do at this very time (a commit has a size): apply again, with further events or with none.
+    pub more: bool,
+}
+
+/// Why a store cannot be worked with.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A record cannot be read.
+    #[error(
+        "record `{key}` cannot be read: {why}; this data directory was damaged or written by something else"
+    )]
+    Record {
+        /// Its key.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// The time of the last commit, on both axes: the agent's clock goes on from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredTime {
+    /// Milliseconds since 1970.
+    pub wall_ms: i64,
+    /// Milliseconds on the steady axis.
+    pub steady_ms: i64,
+}
+
+/// When the last commit was made, if there was one.
+pub fn stored_time(store: &dyn Store) -> Result<Option<StoredTime>, OpenError> {
+    let Some(bytes) = store.history().get(keys::META)? else { return Ok(None) };
+    let meta: MetaRecord = decode(keys::META, &bytes)?;
+    Ok(Some(StoredTime { wall_ms: meta.wall_ms, steady_ms: meta.steady_ms }))
+}
+
+/// What asks to be looked at again at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Subject {
+    Job(u64),
+    Pod(u64),
+}
+
+/// All that is live, and the store it is recorded in. One thread owns it.
+pub struct Engine {
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) reader: Reader,
+    pub(crate) config: Config,
+    pub(crate) instance_id: String,
+    /// The last revision given.
+    pub(crate) revision: u64,
+    /// The last revision stored.
+    pub(crate) stored_revision: u64,
+    /// The next object's number.
+    pub(crate) next_ordinal: u64,
+
+    pub(crate) jobs: BTreeMap<u64, JobEntry>,
+    pub(crate) job_names: BTreeMap<ObjectKey, u64>,
+    pub(crate) job_uids: BTreeMap<String, u64>,
+    /// Pods that have not finished, or were not counted yet.
+    pub(crate) pods: BTreeMap<u64, PodEntry>,
+    /// Pods that have finished and were counted: on disk, kept to be looked at.
+    pub(crate) ended: BTreeMap<u64, Ended>,
+    /// Of both.
+    pub(crate) pod_names: BTreeMap<ObjectKey, u64>,
+    pub(crate) images: BTreeMap<String, Arc<ImageRecord>>,
+    pub(crate) recorder: Recorder,
+
+    /// Pods that wait for room, in the order they are taken.
+    pub(crate) waiting: BTreeSet<u64>,
+    /// Pods with a container whose image the node does not have.
+    pub(crate) waiting_for_image: BTreeSet<u64>,
+    /// What admitted Pods share.
+    pub(crate) used: Room,
+    pub(crate) guests_running: u32,
+    /// Jobs that could not make all their Pods because there are too many.
+    pub(crate) starved: BTreeSet<u64>,
+
+    pub(crate) timers: BTreeSet<(Steady, Subject)>,
+    // To be looked at, in this commit or, if it is full, the next.
+    pub(crate) dirty_jobs: BTreeSet<u64>,
+    /// Those with Pods that have finished and were not counted yet.
+    pub(crate) jobs_to_count: BTreeSet<u64>,
+    pub(crate) dirty_pods: BTreeSet<u64>,
+    pub(crate) admit_again: bool,
+    /// Finished Pods that are to go, in bounded portions.
+    pub(crate) doomed: BTreeSet<u64>,
+}
+
+impl Engine {
+    /// Takes up the work where the store left it: containers that were running were interrupted, everything is looked at
+    /// again. What that leads to is in the second value.
+    pub fn open(store: Box<dyn Store>, config: Config, now: Now) -> Result<(Engine, Applied), OpenError> {
+        let reader = Reader::new(store.history(), 0);
+        let mut engine = Engine {
+            reader,
+            instance_id: config.fresh_instance_id.clone(),
+            revision: store.revision(),
+            stored_revision: store.revision(),
+            store,
+            config,
+            next_ordinal: 1,
+            jobs: BTreeMap::new(),
+            job_names: BTreeMap::new(),
+            job_uids: BTreeMap::new(),
+            pods: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            pod_names: BTreeMap::new(),
+            images: BTreeMap::new(),
+            recorder: Recorder::default(),
+            waiting: BTreeSet::new(),
+            waiting_for_image: BTreeSet::new(),
+            used: Room::default(),
+            guests_running: 0,
+            starved: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            dirty_jobs: BTreeSet::new(),
+            jobs_to_count: BTreeSet::new(),
+            dirty_pods: BTreeSet::new(),
+            admit_again: true,
+            doomed: BTreeSet::new(),
+        };
+        engine.load()?;
+        engine.revision += REVISION_GAP;
+        let mut news = engine.everything();
+        news.revision = engine.revision;
+        engine.reader = Reader::new(engine.store.history(), engine.revision);
+        engine.reader.publish(news);
+        let mut tx = Transaction::new(now);
+        engine.interrupt(&mut tx);
+        let applied = engine.advance(tx)?;
+        Ok((engine, applied))
+    }
+
+    /// Records `events` and what follows from them and from the time, all in one commit; `events` that did not fit in it are
+    /// left where they are. An error is the store's: what is in memory is then ahead of what is on disk, and the engine must
+    /// be dropped.
+    pub fn apply(&mut self, events: &mut VecDeque<Event>, now: Now) -> Result<Applied, StoreError> {
+        let mut tx = Transaction::new(now);
+        while !tx.is_full() {
+            let Some(event) = events.pop_front() else { break };
+            self.take(event, &mut tx);
+            self.settle(&mut tx);
+        }
+        let mut applied = self.advance(tx)?;
+        applied.more |= !events.is_empty();
+        Ok(applied)
+    }
+
+    /// Looks after timers that are due and what still has to be looked at, and commits.
+    fn advance(&mut self, mut tx: Transaction) -> Result<Applied, StoreError> {
+        self.settle(&mut tx);
+        while !tx.is_full()
+            && let Some((due, subject)) = self.timers.first().copied()
+            && due <= tx.now.steady
+        {
+            self.timers.pop_first();
+            match subject {
+                Subject::Job(job) => {
+                    self.forget_wake_of_job(job);
+                    self.dirty_jobs.insert(job);
+                }
+                Subject::Pod(pod) => {
+                    self.forget_wake_of_pod(pod);
+                    self.dirty_pods.insert(pod);
+                }
+            }
+            self.settle(&mut tx);
+        }
+        let more = self.has_work();
+        self.commit(tx, more)
+    }
+
+    /// When to call [`Engine::apply`] again although nothing came in.
+    pub fn next_wake(&self) -> Option<Steady> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Reads what was committed, from any thread.
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// This data directory's identity.
+    pub fn instance_id(&self) -> &str {
+        &self.instance_id
+    }
+
+    /// Uids of all Pods there are: whatever else lies on disk for a Pod is left over.
+    pub fn pod_uids(&self) -> BTreeSet<String> {
+        self.pods.keys().chain(self.ended.keys()).map(|ordinal| self.uid(*ordinal)).collect()
+    }
+
+    /// Digests of all images there are.
+    pub fn image_digests(&self) -> BTreeSet<String> {
+        self.images.values().map(|record| crate::view::digest(record).to_owned()).collect()
+    }
+
+    /// A clean stop: closes the store.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        self.store.close()
+    }
+
+    /// Records the fact, and answers.
+    fn take(&mut self, event: Event, tx: &mut Transaction) {
+        match event {
+            Event::GuestEnded { guest, exit } => self.guest_ended(guest, exit, tx),
+            Event::CreateJob { job, mode, dry_run } => self.write_job(*job, mode, dry_run, tx),
+            Event::DeleteJob { key, uid, foreground } => self.delete_job(&key, &uid, foreground, tx),
+            Event::ImageStored(record) => self.image_stored(record, tx),
+            Event::DeleteImage { reference } => self.delete_image(&reference, tx),
+        }
+    }
+
+    /// Looks at everything that changed, and at what changes by that, until nothing does or the commit is full.
+    fn settle(&mut self, tx: &mut Transaction) {
+        while !tx.is_full() {
+            // A finished Pod is counted in the commit that records its end, so that no commit ever counts many; and Pods
+            // are admitted before more are made, so that most are recorded once, as running.
+            if let Some(job) = self.jobs_to_count.pop_first() {
+                self.reconcile_job(job, tx);
+            } else if let Some(pod) = self.dirty_pods.pop_first() {
+                self.reconcile_pod(pod, tx);
+            } else if std::mem::take(&mut self.admit_again) {
+                self.admit(tx);
+            } else if let Some(job) = self.dirty_jobs.pop_first() {
+                self.reconcile_job(job, tx);
+            } else if let Some(pod) = self.doomed.pop_first() {
+                self.remove_ended(pod, tx);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.dirty_pods.is_empty()
+            || !self.dirty_jobs.is_empty()
+            || !self.jobs_to_count.is_empty()
+            || !self.doomed.is_empty()
+            || self.admit_again
+    }
+
+    /// The uid of the object with this number: derived, so that the same object always has the same, and no other does.
+    pub(crate) fn uid(&self, ordinal: u64) -> String {
+        let hash =
+            Sha256::new().chain_update(&self.instance_id).chain_update(ordinal.to_be_bytes()).finalize();
+        let mut bytes = [0u8; 16];
+        bytes.copy_from_slice(&hash[..16]);
+        bytes[6] = bytes[6] & 0x0f | 0x80; // UUID version 8: our own recipe (RFC 9562).
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    }
+
+    pub(crate) fn new_ordinal(&mut self) -> u64 {
+        let ordinal = self.next_ordinal;
+        self.next_ordinal += 1;
+        ordinal
+    }
+
+    pub(crate) fn new_revision(&mut self) -> u64 {
+        self.revision += 1;
+        self.revision
+    }
+
+    fn load(&mut self) -> Result<(), OpenError> {
+        let mut jobs: Vec<JobRecord> = Vec::new();
+        let mut pods: Vec<PodRecord> = Vec::new();
+        let mut images: Vec<ImageRecord> = Vec::new();
+        let mut meta: Option<MetaRecord> = None;
+        let mut failed = None;
+        self.store.load(b"", &mut |key, bytes| {
+            let read = if key == keys::META {
+                decode(key, bytes).map(|record| meta = Some(record))
+            } else if key.starts_with(keys::JOBS) {
+                decode(key, bytes).map(|record| jobs.push(record))
+            } else if key.starts_with(keys::PODS) {
+                decode(key, bytes).map(|record: PodRecord| pods.push(record))
+            } else if key.starts_with(keys::IMAGES) {
+                decode(key, bytes).map(|record| images.push(record))
+            } else {
+                Err(OpenError::Record { key: show(key), why: "no such kind of record".into() })
+            };
+            match read {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if let Some(meta) = meta {
+            self.revision = self.revision.max(meta.revision);
+            self.next_ordinal = meta.next_ordinal.max(1);
+            self.instance_id = meta.instance_id;
+        }
+        for record in images {
+            self.images.insert(crate::images::stored_name(&record).to_owned(), Arc::new(record));
+        }
+        for record in jobs {
+            self.load_job(record);
+        }
+        for record in pods {
+            self.load_pod(record);
+        }
+        Ok(())
+    }
+}
+
+fn decode<M: Message + Default>(key: &[u8], bytes: &[u8]) -> Result<M, OpenError> {
+    M::decode(bytes).map_err(|error| OpenError::Record { key: show(key), why: error.to_string() })
+}
+
+fn show(key: &[u8]) -> String {
+    String::from_utf8_lossy(key).into_owned()
+}

@@ -1,0 +1,158 @@
+//! What comes in: facts and requests, and how each is answered.
+
+use std::sync::Arc;
+
+use api::pb::k8s::batch::v1::Job;
+use api::pb::wick::v1::ImageRecord;
+use api::{FieldErrors, NewJob};
+use sched::Exit;
+
+use crate::effect::GuestId;
+
+/// Something that happened outside, or is asked for. A batch of them is recorded in one commit.
+#[derive(Debug)]
+pub enum Event {
+    /// A guest came to its end.
+    GuestEnded {
+        /// Which.
+        guest: GuestId,
+        /// How.
+        exit: Exit,
+    },
+    /// Store this Job.
+    CreateJob {
+        /// Checked and with its defaults.
+        job: Box<NewJob>,
+        /// What if one of that name exists.
+        mode: WriteMode,
+        /// Answer what would be stored, and store nothing.
+        dry_run: bool,
+    },
+    /// Delete a Job with its Pods.
+    DeleteJob {
+        /// Which.
+        key: ObjectKey,
+        /// Only if this is its uid; empty for whichever has the name.
+        uid: String,
+        /// The Job stays until its Pods have gone.
+        foreground: bool,
+    },
+    /// An image's bytes are stored; from now on it has this name.
+    ImageStored(ImageRecord),
+    /// Forget a name of an image (or, given a digest, all of its names).
+    DeleteImage {
+        /// A name in full form, or `sha256:…`.
+        reference: String,
+    },
+}
+
+/// What a write expects to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteMode {
+    /// Nothing of that name.
+    Create,
+    /// An object of that name.
+    Update,
+    /// Either.
+    Apply,
+}
+
+/// Namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectKey {
+    /// Namespace.
+    pub namespace: String,
+    /// Name, unique for a kind in its namespace.
+    pub name: String,
+}
+
+impl ObjectKey {
+    /// Of these two.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl std::fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// The answer to an event, given once it is recorded.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// Noted; nothing to say.
+    Done,
+    /// A Job as it is now, or would be.
+    Job {
+        /// The Job.
+        job: Arc<Job>,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// Names of an image that are gone.
+    ImageDeleted {
+        /// The names.
+        names: Vec<String>,
+        /// No name is left; the bytes go too.
+        bytes_removed: bool,
+    },
+}
+
+/// What a write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The object is new.
+    Created,
+    /// It changed.
+    Configured,
+    /// It was just so already.
+    Unchanged,
+    /// It is gone, or going.
+    Deleted,
+}
+
+/// Asked for something we will not do. Data, not trouble: the rest of the batch goes on, and nothing changed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Rejected {
+    /// An object of that name exists.
+    #[error("{kind} `{name}` already exists")]
+    Exists {
+        /// `jobs.batch`, `image`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// No object has that name.
+    #[error("{kind} `{name}` not found")]
+    NotFound {
+        /// `jobs.batch`, `image`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// The object has another uid, or is in use.
+    #[error("{0}")]
+    Precondition(String),
+    /// The object changed since it was read.
+    #[error(
+        "{kind} `{name}` has been modified: its resourceVersion is {current}, not {given}; read it again and repeat the change"
+    )]
+    Conflict {
+        /// `jobs.batch`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// What it is.
+        current: String,
+        /// What was given.
+        given: String,
+    },
+    /// The change is not allowed; every reason with its path.
+    #[error("{0}")]
+    Invalid(FieldErrors),
+    /// A limit of this agent.
+    #[error("{0}")]
+    Limit(String),
+}

@@ -1,0 +1,368 @@
+//! Jobs: written, deleted, and led on by what `sched` plans for them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use api::NewJob;
+use api::pb::k8s::batch::v1::Job;
+use api::pb::k8s::core::v1::ObjectReference;
+use api::pb::wick::v1::JobRecord;
+use prost::Message;
+use sched::job::{self, Failure, Live, Phase, PodExit, Stop, Verdict};
+use sched::{Now, Steady, names};
+
+use crate::engine::{Engine, Subject};
+use crate::event::{ObjectKey, Outcome, Rejected, Reply, WriteMode};
+use crate::keys;
+use crate::store::Batch;
+use crate::transaction::{Transaction, reference};
+use crate::view::{Change, News, Object, job_key};
+
+/// At most so many Pods of a Job are made in one go; between portions those made are admitted, so that most are recorded
+/// once.
+const PORTION: usize = 32;
+const KIND: &str = "jobs.batch";
+const COMPONENT: &str = "job-controller";
+
+/// A Job, and what is kept of its Pods so that nothing is recounted.
+pub(crate) struct JobEntry {
+    pub(crate) key: ObjectKey,
+    pub(crate) uid: String,
+    /// As last committed; before the first commit, as asked for.
+    pub(crate) object: Arc<Job>,
+    /// The spec, labels or annotations changed since: what the next commit begins with.
+    revised: Option<Job>,
+    committed: bool,
+    pub(crate) state: job::Job,
+    /// The sums over `live_pods`.
+    pub(crate) live: Live,
+    pub(crate) live_pods: BTreeSet<u64>,
+    /// Pods that have finished and were not counted yet.
+    pub(crate) uncounted: BTreeSet<u64>,
+    /// Pods that have finished and were counted.
+    pub(crate) ended_pods: BTreeSet<u64>,
+    pods_created: u64,
+    /// What one of its Pods takes to record, about.
+    pod_bytes: usize,
+    wake: Option<Steady>,
+}
+
+impl JobEntry {
+    fn new(object: Job, state: job::Job, pods_created: u64, committed: bool) -> JobEntry {
+        let uid = object.metadata.as_ref().map_or(String::new(), |meta| meta.uid.clone());
+        let template = object.spec.as_ref().and_then(|spec| spec.template.as_ref());
+        JobEntry {
+            key: job_key(&object),
+            uid,
+            pod_bytes: template.map_or(0, Message::encoded_len) + 700,
+            object: Arc::new(object),
+            revised: None,
+            committed,
+            state,
+            live: Live::default(),
+            live_pods: BTreeSet::new(),
+            uncounted: BTreeSet::new(),
+            ended_pods: BTreeSet::new(),
+            pods_created,
+            wake: None,
+        }
+    }
+
+    pub(crate) fn reference(&self) -> ObjectReference {
+        reference("Job", "batch/v1", &self.key, &self.uid)
+    }
+
+    fn bytes(&self) -> usize {
+        self.object.encoded_len() + 200
+    }
+
+    /// What names of its Pods are stirred with.
+    fn name_key(&self) -> u64 {
+        self.uid
+            .bytes()
+            .filter_map(|byte| char::from(byte).to_digit(16))
+            .fold(0, |key, digit| (key << 4 | u64::from(digit)).rotate_left(3))
+    }
+}
+
+impl Engine {
+    pub(crate) fn load_job(&mut self, record: JobRecord) {
+        let state = api::job::state(&record);
+        let JobRecord { job, pods_created, ordinal, .. } = record;
+        let entry = JobEntry::new(job.unwrap_or_default(), state, pods_created, true);
+        self.dirty_jobs.insert(ordinal);
+        self.insert_job(ordinal, entry);
+    }
+
+    fn insert_job(&mut self, ordinal: u64, entry: JobEntry) {
+        self.job_names.insert(entry.key.clone(), ordinal);
+        self.job_uids.insert(entry.uid.clone(), ordinal);
+        self.jobs.insert(ordinal, entry);
+    }
+
+    pub(crate) fn forget_wake_of_job(&mut self, ordinal: u64) {
+        if let Some(job) = self.jobs.get_mut(&ordinal) {
+            job.wake = None;
+        }
+    }
+
+    pub(crate) fn write_job(&mut self, new: NewJob, mode: WriteMode, dry_run: bool, tx: &mut Transaction) {
+        let key = ObjectKey::new(new.namespace(), new.name());
+        match (self.job_names.get(&key).copied(), mode) {
+            (Some(_), WriteMode::Create) => {
+                tx.reply(Err(Rejected::Exists { kind: KIND, name: key.name }));
+            }
+            (Some(ordinal), WriteMode::Update | WriteMode::Apply) => {
+                self.update_job(ordinal, new, dry_run, tx);
+            }
+            (None, WriteMode::Create | WriteMode::Apply) => self.create_job(new, dry_run, tx),
+            (None, WriteMode::Update) => {
+                tx.reply(Err(Rejected::NotFound { kind: KIND, name: key.name }));
+            }
+        }
+    }
+
+    fn create_job(&mut self, new: NewJob, dry_run: bool, tx: &mut Transaction) {
+        if self.jobs.len() >= self.config.limits.jobs {
+            let most = self.config.limits.jobs;
+            tx.reply(Err(Rejected::Limit(format!(
+                "there are {most} Jobs, the most this agent keeps; delete some that have finished"
+            ))));
+            return;
+        }
+        let ordinal = self.next_ordinal;
+        let uid = self.uid(ordinal);
+        let object = new.stamp(&uid, ordinal, tx.now.wall);
+        if dry_run {
+            return tx.reply(Ok(Reply::Job { job: Arc::new(object), outcome: Outcome::Created }));
+        }
+        self.new_ordinal();
+        let state = api::job::new_state(&object);
+        let entry = JobEntry::new(object, state, 0, false);
+        tx.touch_job(ordinal, entry.bytes());
+        tx.reply_job(ordinal, entry.object.clone(), Outcome::Created);
+        self.insert_job(ordinal, entry);
+        self.dirty_jobs.insert(ordinal);
+    }
+
+    fn update_job(&mut self, ordinal: u64, new: NewJob, dry_run: bool, tx: &mut Transaction) {
+        let Some(entry) = self.jobs.get_mut(&ordinal) else { return };
+        let stored = entry.revised.as_ref().unwrap_or(&entry.object);
+        let given = new.resource_version().to_owned();
+        let current = stored.metadata.as_ref().map_or("", |meta| meta.resource_version.as_str());
+        if !given.is_empty() && given != current {
+            return tx.reply(Err(Rejected::Conflict {
+                kind: KIND,
+                name: entry.key.name.clone(),
+                current: current.to_owned(),
+                given,
+            }));
+        }
+        let revised = match new.revise(stored) {
+            Ok(Some(revised)) => revised,
+            Ok(None) => {
+                let job = entry.object.clone();
+                return tx.reply(Ok(Reply::Job { job, outcome: Outcome::Unchanged }));
+            }
+            Err(errors) => return tx.reply(Err(Rejected::Invalid(errors))),
+        };
+        if dry_run {
+            return tx.reply(Ok(Reply::Job { job: Arc::new(revised), outcome: Outcome::Configured }));
+        }
+        entry.state.spec = api::job::spec(&revised);
+        tx.touch_job(ordinal, entry.bytes());
+        tx.reply_job(ordinal, entry.object.clone(), Outcome::Configured);
+        entry.revised = Some(revised);
+        self.dirty_jobs.insert(ordinal);
+    }
+
+    pub(crate) fn delete_job(&mut self, key: &ObjectKey, uid: &str, foreground: bool, tx: &mut Transaction) {
+        let found = self.job_names.get(key).copied();
+        let Some((ordinal, entry)) = found.and_then(|ordinal| Some((ordinal, self.jobs.get_mut(&ordinal)?)))
+        else {
+            return tx.reply(Err(Rejected::NotFound { kind: KIND, name: key.name.clone() }));
+        };
+        if !uid.is_empty() && uid != entry.uid {
+            let message = format!("jobs.batch `{}` has uid {}, not {uid}", key.name, entry.uid);
+            return tx.reply(Err(Rejected::Precondition(message)));
+        }
+        if foreground {
+            tx.reply_job(ordinal, entry.object.clone(), Outcome::Deleted);
+            if !entry.state.deleting {
+                entry.state.deleting = true;
+                let mut revised = entry.revised.take().unwrap_or_else(|| Job::clone(&entry.object));
+                api::job::begin_deletion(&mut revised, tx.now.wall);
+                entry.revised = Some(revised);
+                tx.touch_job(ordinal, entry.bytes());
+                self.dirty_jobs.insert(ordinal);
+            }
+        } else {
+            tx.reply(Ok(Reply::Job { job: entry.object.clone(), outcome: Outcome::Deleted }));
+            self.remove_job(ordinal, tx);
+        }
+    }
+
+    /// The Job goes at once; its Pods follow in portions. If the device goes down in between, they are found without an
+    /// owner at the next start, and go then.
+    fn remove_job(&mut self, ordinal: u64, tx: &mut Transaction) {
+        let Some(entry) = self.jobs.remove(&ordinal) else { return };
+        self.job_names.remove(&entry.key);
+        self.job_uids.remove(&entry.uid);
+        self.starved.remove(&ordinal);
+        self.dirty_jobs.remove(&ordinal);
+        self.jobs_to_count.remove(&ordinal);
+        if let Some(wake) = entry.wake {
+            self.timers.remove(&(wake, Subject::Job(ordinal)));
+        }
+        tx.touched_jobs.remove(&ordinal);
+        tx.remove(keys::object(keys::JOBS, &entry.key), Object::Job(entry.object.clone()), entry.committed);
+        self.doomed.extend(entry.ended_pods);
+        self.doomed.extend(entry.live_pods);
+        self.doomed.extend(entry.uncounted);
+    }
+
+    /// Does what `sched` plans for a Job.
+    pub(crate) fn reconcile_job(&mut self, ordinal: u64, tx: &mut Transaction) {
+        let Some(entry) = self.jobs.get(&ordinal) else { return };
+        let exits: Vec<PodExit> =
+            entry.uncounted.iter().filter_map(|pod| self.pods.get(pod)?.state.uncounted_exit()).collect();
+        let spare = self.config.limits.live_pods.saturating_sub(self.pods.len());
+        let room = (tx.room_for(entry.pod_bytes) / 2).clamp(1, PORTION);
+        let portion = u32::try_from(room).unwrap_or(1);
+        let plan = job::reconcile(&entry.state, entry.live, &exits, portion, tx.now);
+
+        let counted = self.take_counted(ordinal, tx);
+        let Some(entry) = self.jobs.get_mut(&ordinal) else { return };
+        let before = std::mem::replace(&mut entry.state, plan.next);
+        if counted || before != entry.state {
+            tx.touch_job(ordinal, entry.bytes());
+        }
+        tell_of_phase(entry, before.phase, tx);
+        let wake = std::mem::replace(&mut entry.wake, plan.wake);
+        if wake != plan.wake {
+            self.timers.extend(plan.wake.map(|at| (at, Subject::Job(ordinal))));
+            if let Some(at) = wake {
+                self.timers.remove(&(at, Subject::Job(ordinal)));
+            }
+        }
+        match plan.stop {
+            Stop::None => {}
+            Stop::Surplus(pods) | Stop::Failed(pods) => self.stop_pods(ordinal, pods, tx),
+        }
+        let create = usize::try_from(plan.create).unwrap_or(usize::MAX);
+        for _ in 0..create.min(spare) {
+            self.create_pod(ordinal, tx);
+        }
+        if create > spare {
+            self.starve(ordinal, tx);
+        } else if plan.more {
+            self.dirty_jobs.insert(ordinal);
+        }
+        if plan.remove {
+            self.remove_job(ordinal, tx);
+        }
+    }
+
+    /// The Pods that were counted are done with: their record says so in this commit, and then they leave memory.
+    fn take_counted(&mut self, ordinal: u64, tx: &mut Transaction) -> bool {
+        let uncounted = self.jobs.get_mut(&ordinal).map(|entry| std::mem::take(&mut entry.uncounted));
+        let uncounted = uncounted.unwrap_or_default();
+        for pod in &uncounted {
+            if let Some(pod_entry) = self.pods.get_mut(pod) {
+                pod_entry.state.counted = true;
+                tx.touch_pod(*pod, pod_entry.bytes());
+            }
+        }
+        !uncounted.is_empty()
+    }
+
+    /// Stops so many active Pods, those that have come least far first. They will not be counted again.
+    fn stop_pods(&mut self, ordinal: u64, pods: u32, tx: &mut Transaction) {
+        let Some(entry) = self.jobs.get(&ordinal) else { return };
+        let mut ranked: Vec<_> = entry
+            .live_pods
+            .iter()
+            .filter_map(|pod| Some((*pod, self.pods.get(pod)?)))
+            .filter(|(_, pod)| pod.state.share().active > 0)
+            .map(|(ordinal, pod)| (pod.state.rank(), ordinal))
+            .collect();
+        ranked.sort();
+        let about = entry.reference();
+        for (_, pod) in ranked.into_iter().take(usize::try_from(pods).unwrap_or(usize::MAX)) {
+            if let Some(entry) = self.pods.get(&pod) {
+                let message = format!("Deleted pod: {}", entry.key.name);
+                tx.note(about.clone(), COMPONENT, false, "SuccessfulDelete", message);
+            }
+            self.delete_pod(pod, tx);
+        }
+    }
+
+    fn create_pod(&mut self, job: u64, tx: &mut Transaction) {
+        let Some(entry) = self.jobs.get_mut(&job) else { return };
+        let key = loop {
+            let name = names::generate(&format!("{}-", entry.key.name), entry.name_key(), entry.pods_created);
+            entry.pods_created += 1;
+            let key = ObjectKey::new(entry.key.namespace.clone(), name);
+            if !self.pod_names.contains_key(&key) {
+                break key;
+            }
+        };
+        let object = entry.object.clone();
+        let about = entry.reference();
+        tx.touch_job(job, entry.bytes());
+        tx.note(about, COMPONENT, false, "SuccessfulCreate", format!("Created pod: {}", key.name));
+        self.make_pod(job, key, &object, tx);
+    }
+
+    fn starve(&mut self, ordinal: u64, tx: &mut Transaction) {
+        if self.starved.insert(ordinal)
+            && let Some(entry) = self.jobs.get(&ordinal)
+        {
+            let most = self.config.limits.live_pods;
+            let message = format!("Error creating: {most} Pods have not finished, the most this agent takes");
+            tx.note(entry.reference(), COMPONENT, true, "FailedCreate", message);
+        }
+    }
+
+    pub(crate) fn write_job_record(&mut self, ordinal: u64, now: Now, batch: &mut Batch, news: &mut News) {
+        if !self.jobs.contains_key(&ordinal) {
+            return;
+        }
+        let revision = self.new_revision();
+        let Some(entry) = self.jobs.get_mut(&ordinal) else { return };
+        let before = entry.committed.then(|| Object::Job(entry.object.clone()));
+        let mut object = entry.revised.take().unwrap_or_else(|| Job::clone(&entry.object));
+        if let Some(meta) = &mut object.metadata {
+            meta.resource_version = revision.to_string();
+        }
+        api::job::write_status(&mut object, &entry.state, entry.live, now);
+        let mut record = api::job::record(object, &entry.state, entry.pods_created, ordinal);
+        batch.put(keys::object(keys::JOBS, &entry.key), record.encode_to_vec());
+        entry.object = Arc::new(record.job.take().unwrap_or_default());
+        entry.committed = true;
+        news.changes.push(Change { revision, before, after: Some(Object::Job(entry.object.clone())) });
+    }
+
+    /// Ordinal of the Job that is the controller of an object with these owners.
+    pub(crate) fn owner(&self, meta: &api::pb::k8s::meta::v1::ObjectMeta) -> Option<u64> {
+        let owner = meta.owner_references.iter().find(|owner| owner.controller == Some(true))?;
+        self.job_uids.get(&owner.uid).copied()
+    }
+}
+
+fn tell_of_phase(entry: &JobEntry, before: Phase, tx: &mut Transaction) {
+    let Phase::Finished(verdict) = entry.state.phase else { return };
+    if matches!(before, Phase::Finished(_)) {
+        return;
+    }
+    let (warning, reason, message) = match verdict {
+        Verdict::Complete => (false, "Completed", "Job completed"),
+        Verdict::Failed(failure @ Failure::BackoffLimitExceeded) => {
+            (true, "BackoffLimitExceeded", api::job::failure_message(failure))
+        }
+        Verdict::Failed(failure @ Failure::DeadlineExceeded) => {
+            (true, "DeadlineExceeded", api::job::failure_message(failure))
+        }
+    };
+    tx.note(entry.reference(), COMPONENT, warning, reason, message.to_owned());
+}

@@ -1,0 +1,37 @@
+//! Where each record lies: one tree, kinds by prefix, so that one batch is atomic.
+
+use crate::event::ObjectKey;
+
+/// The engine's own record.
+pub(crate) const META: &[u8] = b"m/engine";
+/// Jobs, by namespace and name.
+pub(crate) const JOBS: &[u8] = b"j/";
+/// Pods, by namespace and name.
+pub(crate) const PODS: &[u8] = b"p/";
+/// Images, by name.
+pub(crate) const IMAGES: &[u8] = b"i/";
+
+/// `j/<namespace>/<name>`: neither can contain a slash.
+pub(crate) fn object(prefix: &[u8], key: &ObjectKey) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(prefix.len() + key.namespace.len() + key.name.len() + 1);
+    bytes.extend_from_slice(prefix);
+    bytes.extend_from_slice(key.namespace.as_bytes());
+    bytes.push(b'/');
+    bytes.extend_from_slice(key.name.as_bytes());
+    bytes
+}
+
+/// Every record of a kind, or of a kind in one namespace.
+pub(crate) fn range(prefix: &[u8], namespace: &str) -> Vec<u8> {
+    let mut bytes = prefix.to_vec();
+    if !namespace.is_empty() {
+        bytes.extend_from_slice(namespace.as_bytes());
+        bytes.push(b'/');
+    }
+    bytes
+}
+
+/// `i/<name>`.
+pub(crate) fn image(name: &str) -> Vec<u8> {
+    [IMAGES, name.as_bytes()].concat()
+}

@@ -1,0 +1,424 @@
+//! Pods: made for Jobs, taken by the node, led on by what `sched` plans for them, and collected.
+
+use std::sync::Arc;
+
+use api::pb::k8s::batch::v1::Job;
+use api::pb::k8s::core::v1::{ObjectReference, Pod};
+use api::pb::wick::v1::PodRecord;
+use prost::Message;
+use sched::node::{self, Lack, Room};
+use sched::pod::{self, Step};
+use sched::{Exit, Now, Steady};
+
+use crate::effect::{Effect, GuestId, StartGuest};
+use crate::engine::{Engine, Subject};
+use crate::event::{ObjectKey, Reply};
+use crate::keys;
+use crate::store::Batch;
+use crate::transaction::{Transaction, reference};
+use crate::view::{Change, News, Object, digest, pod_key};
+
+const KUBELET: &str = "kubelet";
+const SCHEDULER: &str = "default-scheduler";
+
+/// A Pod that has not finished, or was not counted yet.
+pub(crate) struct PodEntry {
+    pub(crate) key: ObjectKey,
+    /// Its Job; `None` if that has gone.
+    pub(crate) job: Option<u64>,
+    /// As last committed; before the first commit, as made.
+    pub(crate) object: Arc<Pod>,
+    committed: bool,
+    pub(crate) state: pod::Pod,
+    /// What it takes of the node while it is there.
+    room: Room,
+    /// What the node lacks for it, as last told.
+    lack: Option<Lack>,
+    wake: Option<Steady>,
+}
+
+/// A Pod that has finished and was counted; all else about it is on disk.
+pub(crate) struct Ended {
+    key: ObjectKey,
+    job: Option<u64>,
+}
+
+impl PodEntry {
+    fn new(key: ObjectKey, job: Option<u64>, object: Pod, state: pod::Pod, committed: bool) -> PodEntry {
+        let room = api::pod::room(&object);
+        PodEntry { key, job, object: Arc::new(object), committed, state, room, lack: None, wake: None }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.object.encoded_len() + 400
+    }
+
+    fn reference(&self) -> ObjectReference {
+        let uid = self.object.metadata.as_ref().map_or("", |meta| meta.uid.as_str());
+        reference("Pod", "v1", &self.key, uid)
+    }
+
+    fn uid(&self) -> &str {
+        self.object.metadata.as_ref().map_or("", |meta| &meta.uid)
+    }
+}
+
+impl Engine {
+    pub(crate) fn load_pod(&mut self, record: PodRecord) {
+        let ordinal = record.ordinal;
+        let mut state = api::pod::state(&record);
+        let object = record.pod.unwrap_or_default();
+        let key = pod_key(&object);
+        let job = object.metadata.as_ref().and_then(|meta| self.owner(meta));
+        self.pod_names.insert(key.clone(), ordinal);
+        if job.is_none() {
+            self.doomed.insert(ordinal);
+        }
+        let over = state.is_finished() && (state.counted || job.is_none());
+        if over {
+            if let Some(job) = job.and_then(|job| self.jobs.get_mut(&job)) {
+                job.ended_pods.insert(ordinal);
+            }
+            self.ended.insert(ordinal, Ended { key, job });
+            return;
+        }
+        for (index, container) in state.containers.iter_mut().enumerate() {
+            container.image_present = self.find_image(api::pod::image(&object, index)).is_some();
+        }
+        let entry = PodEntry::new(key, job, object, state, true);
+        if entry.state.started.is_some() && !entry.state.is_finished() {
+            self.used = self.used.plus(entry.room);
+        }
+        self.adopt(ordinal, entry);
+    }
+
+    /// Takes a Pod into memory, and its share into its Job's sums.
+    fn adopt(&mut self, ordinal: u64, entry: PodEntry) {
+        if let Some((job_ordinal, job)) = entry.job.and_then(|job| Some((job, self.jobs.get_mut(&job)?))) {
+            if entry.state.is_finished() {
+                job.uncounted.insert(ordinal);
+                self.jobs_to_count.insert(job_ordinal);
+            } else {
+                job.live = job.live.plus(entry.state.share());
+                job.live_pods.insert(ordinal);
+            }
+        }
+        let fits = self.config.allocatable.lacks(entry.room).is_none();
+        if entry.state.started.is_none() && !entry.state.is_finished() && fits {
+            self.waiting.insert(ordinal);
+        }
+        self.dirty_pods.insert(ordinal);
+        self.pods.insert(ordinal, entry);
+    }
+
+    /// Ends what was running when the agent or the device went down.
+    pub(crate) fn interrupt(&mut self, tx: &mut Transaction) {
+        let all: Vec<u64> = self.pods.keys().copied().collect();
+        for ordinal in all {
+            let Some(entry) = self.pods.get_mut(&ordinal) else { continue };
+            // Touched when it is looked at: thousands do not fit in one commit, and the rest is found interrupted again.
+            if entry.state.interrupt(tx.now) {
+                let message = "The agent or the device went down while it ran".to_owned();
+                tx.note(entry.reference(), KUBELET, true, "Interrupted", message);
+            }
+        }
+    }
+
+    pub(crate) fn forget_wake_of_pod(&mut self, ordinal: u64) {
+        if let Some(pod) = self.pods.get_mut(&ordinal) {
+            pod.wake = None;
+        }
+    }
+
+    /// Makes a Pod of a Job.
+    pub(crate) fn make_pod(&mut self, job: u64, key: ObjectKey, owner: &Job, tx: &mut Transaction) {
+        let ordinal = self.new_ordinal();
+        let uid = self.uid(ordinal);
+        let object = api::pod::from_template(owner, &key.name, &uid, tx.now.wall);
+        let mut state = api::pod::new_state(&object, ordinal);
+        for (index, container) in state.containers.iter_mut().enumerate() {
+            container.image_present = self.find_image(api::pod::image(&object, index)).is_some();
+        }
+        let mut entry = PodEntry::new(key.clone(), Some(job), object, state, false);
+        entry.lack = self.config.allocatable.lacks(entry.room);
+        if let Some(lack) = entry.lack {
+            let message =
+                format!("0/1 nodes are available: the node never has {}", missing(lack, entry.room));
+            tx.note(entry.reference(), SCHEDULER, true, "FailedScheduling", message);
+        }
+        tx.touch_pod(ordinal, entry.bytes());
+        self.pod_names.insert(key, ordinal);
+        self.admit_again = true;
+        self.dirty_jobs.insert(job);
+        self.adopt(ordinal, entry);
+    }
+
+    /// A guest came to its end; if it is not one that runs, this is an old story and changes nothing.
+    pub(crate) fn guest_ended(&mut self, guest: GuestId, exit: Exit, tx: &mut Transaction) {
+        if let Some(entry) = self.pods.get_mut(&guest.pod)
+            && let Ok(index) = usize::try_from(guest.container)
+            && entry.state.ended(index, guest.restarts, exit, tx.now)
+        {
+            tx.touch_pod(guest.pod, entry.bytes());
+            self.guests_running = self.guests_running.saturating_sub(1);
+            self.dirty_pods.insert(guest.pod);
+        }
+        tx.reply(Ok(Reply::Done));
+    }
+
+    /// Begins to stop a Pod that will not be counted (again).
+    pub(crate) fn delete_pod(&mut self, ordinal: u64, tx: &mut Transaction) {
+        let Some(entry) = self.pods.get_mut(&ordinal) else { return };
+        let share = entry.state.share();
+        entry.state.counted = true;
+        entry.state.delete(tx.now);
+        tx.touch_pod(ordinal, entry.bytes());
+        self.dirty_pods.insert(ordinal);
+        self.shares_changed(ordinal, share);
+    }
+
+    /// Does what `sched` plans for a Pod.
+    pub(crate) fn reconcile_pod(&mut self, ordinal: u64, tx: &mut Transaction) {
+        let Some(entry) = self.pods.get_mut(&ordinal) else { return };
+        let share = entry.state.share();
+        let was_finished = entry.state.is_finished();
+        let plan = pod::reconcile(&entry.state, tx.now);
+        if entry.state != plan.next || !plan.steps.is_empty() {
+            entry.state = plan.next;
+            tx.touch_pod(ordinal, entry.bytes());
+        }
+        let wake = std::mem::replace(&mut entry.wake, plan.wake);
+        if wake != plan.wake {
+            self.timers.extend(plan.wake.map(|at| (at, Subject::Pod(ordinal))));
+            if let Some(at) = wake {
+                self.timers.remove(&(at, Subject::Pod(ordinal)));
+            }
+        }
+        for step in plan.steps {
+            self.take_step(ordinal, step, tx);
+        }
+        self.shares_changed(ordinal, share);
+        let Some(entry) = self.pods.get(&ordinal) else { return };
+        if entry.state.is_finished() && !was_finished {
+            self.waiting.remove(&ordinal);
+            if entry.state.started.is_some() {
+                self.used = self.used.minus(entry.room);
+                self.admit_again = true;
+            }
+            tx.effects.push(Effect::RemoveVolumes { pod_uid: entry.uid().to_owned() });
+        }
+        if plan.remove {
+            self.remove_live(ordinal, tx);
+        }
+    }
+
+    /// Brings the sums of a Pod's Job up to date, given what its share was.
+    fn shares_changed(&mut self, ordinal: u64, before: sched::job::Live) {
+        let Some(entry) = self.pods.get(&ordinal) else { return };
+        let share = entry.state.share();
+        let Some((job_ordinal, job)) = entry.job.and_then(|job| Some((job, self.jobs.get_mut(&job)?))) else {
+            return;
+        };
+        let finished = entry.state.is_finished();
+        if share == before && !finished {
+            return;
+        }
+        job.live = job.live.minus(before).plus(share);
+        if finished && job.live_pods.remove(&ordinal) && !entry.state.counted {
+            job.uncounted.insert(ordinal);
+            self.jobs_to_count.insert(job_ordinal);
+        }
+        self.dirty_jobs.insert(job_ordinal);
+    }
+
+    fn take_step(&mut self, ordinal: u64, step: Step, tx: &mut Transaction) {
+        let Some(entry) = self.pods.get(&ordinal) else { return };
+        let guest = |index: usize| GuestId {
+            pod: ordinal,
+            container: u32::try_from(index).unwrap_or(u32::MAX),
+            restarts: entry.state.containers.get(index).map_or(0, |container| container.restarts),
+        };
+        let about = |index: usize| {
+            let name = api::pod::container_name(&entry.object, index);
+            let field_path = format!("spec.containers{{{name}}}");
+            (ObjectReference { field_path, ..entry.reference() }, name)
+        };
+        match step {
+            Step::Start(index) => {
+                let (about, name) = about(index);
+                let image = api::pod::image(&entry.object, index);
+                let digest = self.find_image(image).map_or(String::new(), |record| digest(record).to_owned());
+                let start = StartGuest {
+                    guest: guest(index),
+                    namespace: entry.key.namespace.clone(),
+                    pod: entry.key.name.clone(),
+                    pod_uid: entry.uid().to_owned(),
+                    container: name.to_owned(),
+                    plan: api::container_plan(&entry.object, index, &self.config.node_name),
+                    digest: digest.clone(),
+                };
+                let message = format!("Started container {name} of image {image}");
+                tx.note(about, KUBELET, false, "Started", message);
+                tx.effects.push(Effect::Start(Box::new(start)));
+                self.guests_running += 1;
+                if let Some(entry) = self.pods.get_mut(&ordinal) {
+                    api::pod::set_image_id(Arc::make_mut(&mut entry.object), index, &digest);
+                }
+            }
+            Step::Stop(index) => {
+                let (about, name) = about(index);
+                tx.note(about, KUBELET, false, "Killing", format!("Stopping container {name}"));
+                tx.effects.push(Effect::Stop(guest(index)));
+            }
+            Step::Kill(index) => tx.effects.push(Effect::Kill(guest(index))),
+            Step::BackOff(index) => {
+                let (about, name) = about(index);
+                let message =
+                    format!("Back-off restarting failed container {name} in pod {}", entry.key.name);
+                tx.note(about, KUBELET, true, "BackOff", message);
+            }
+            Step::ImageMissing(index) => {
+                let (about, _) = about(index);
+                let image = api::pod::image(&entry.object, index);
+                let message =
+                    format!("Image {image} is not on this node; push it: wick image push FILE {image}");
+                tx.note(about, KUBELET, true, "Failed", message);
+                self.waiting_for_image.insert(ordinal);
+            }
+            Step::DeadlineExceeded => {
+                let message = "Pod was active on the node longer than the specified deadline".to_owned();
+                tx.note(entry.reference(), KUBELET, false, "DeadlineExceeded", message);
+            }
+        }
+    }
+
+    /// Lets in the Pods that wait, as far as there is room for them, and in this commit.
+    pub(crate) fn admit(&mut self, tx: &mut Transaction) {
+        let free = self.config.allocatable.minus(self.used);
+        let rooms = self.waiting.iter().filter_map(|pod| Some(self.pods.get(pod)?.room));
+        let head = self.waiting.first().and_then(|pod| self.pods.get(pod));
+        let portion = tx.room_for(head.map_or(0, PodEntry::bytes));
+        let (fit, lack) = node::admit(rooms.take(portion), free);
+        if fit == portion && self.waiting.len() > portion {
+            self.admit_again = true;
+        }
+        for _ in 0..fit {
+            let Some(ordinal) = self.waiting.pop_first() else { break };
+            let Some(entry) = self.pods.get_mut(&ordinal) else { continue };
+            entry.state.started = Some(tx.now);
+            entry.lack = None;
+            self.used = self.used.plus(entry.room);
+            let message = format!("Successfully assigned {} to {}", entry.key, self.config.node_name);
+            tx.note(entry.reference(), SCHEDULER, false, "Scheduled", message);
+            api::pod::assign(Arc::make_mut(&mut entry.object), &self.config.node_name);
+            tx.touch_pod(ordinal, entry.bytes());
+            self.dirty_pods.insert(ordinal);
+        }
+        if let Some(lack) = lack
+            && let Some(ordinal) = self.waiting.first().copied()
+            && let Some(entry) = self.pods.get_mut(&ordinal)
+            && entry.lack.replace(lack) != Some(lack)
+        {
+            let message = format!("0/1 nodes are available: too few free {}", missing(lack, entry.room));
+            tx.note(entry.reference(), SCHEDULER, true, "FailedScheduling", message);
+            tx.touch_pod(ordinal, entry.bytes());
+        }
+    }
+
+    /// A Pod that was being stopped has nothing left that runs, and goes.
+    fn remove_live(&mut self, ordinal: u64, tx: &mut Transaction) {
+        let Some(entry) = self.pods.remove(&ordinal) else { return };
+        self.pod_names.remove(&entry.key);
+        self.waiting.remove(&ordinal);
+        self.waiting_for_image.remove(&ordinal);
+        if let Some(at) = entry.wake {
+            self.timers.remove(&(at, Subject::Pod(ordinal)));
+        }
+        if let Some((job_ordinal, job)) = entry.job.and_then(|job| Some((job, self.jobs.get_mut(&job)?))) {
+            job.live_pods.remove(&ordinal);
+            self.dirty_jobs.insert(job_ordinal);
+        }
+        tx.touched_pods.remove(&ordinal);
+        tx.effects.push(Effect::RemovePod { pod_uid: entry.uid().to_owned() });
+        tx.remove(keys::object(keys::PODS, &entry.key), Object::Pod(entry.object), entry.committed);
+        self.unstarve();
+    }
+
+    /// A Pod that is to go: removed if it has finished, else stopped first.
+    pub(crate) fn remove_ended(&mut self, ordinal: u64, tx: &mut Transaction) {
+        if let Some(entry) = self.pods.get_mut(&ordinal) {
+            entry.job = None;
+            if entry.state.is_finished() {
+                self.remove_live(ordinal, tx);
+            } else {
+                self.delete_pod(ordinal, tx);
+            }
+            return;
+        }
+        let Some(ended) = self.ended.remove(&ordinal) else { return };
+        self.pod_names.remove(&ended.key);
+        if let Some(job) = ended.job.and_then(|job| self.jobs.get_mut(&job)) {
+            job.ended_pods.remove(&ordinal);
+        }
+        // Watchers are told with what was last seen; if it cannot be read any more, with its name.
+        let object = self.reader.pod(&ended.key).ok().flatten().unwrap_or_else(|| {
+            Arc::new(api::pod::named(&ended.key.namespace, &ended.key.name, &self.uid(ordinal)))
+        });
+        tx.effects.push(Effect::RemovePod { pod_uid: self.uid(ordinal) });
+        tx.remove(keys::object(keys::PODS, &ended.key), Object::Pod(object), true);
+    }
+
+    /// There are fewer Pods than there were: Jobs that could not make theirs try again.
+    fn unstarve(&mut self) {
+        self.dirty_jobs.append(&mut self.starved);
+    }
+
+    pub(crate) fn write_pod_record(&mut self, ordinal: u64, now: Now, batch: &mut Batch, news: &mut News) {
+        if !self.pods.contains_key(&ordinal) {
+            return;
+        }
+        let revision = self.new_revision();
+        let Some(entry) = self.pods.get_mut(&ordinal) else { return };
+        let before = entry.committed.then(|| Object::Pod(entry.object.clone()));
+        let mut object = Pod::clone(&entry.object);
+        if let Some(meta) = &mut object.metadata {
+            meta.resource_version = revision.to_string();
+        }
+        api::pod::write_status(&mut object, &entry.state, entry.lack, now);
+        let mut record = api::pod::record(object, &entry.state);
+        batch.put(keys::object(keys::PODS, &entry.key), record.encode_to_vec());
+        entry.object = Arc::new(record.pod.take().unwrap_or_default());
+        entry.committed = true;
+        news.changes.push(Change { revision, before, after: Some(Object::Pod(entry.object.clone())) });
+        if entry.state.is_finished() && entry.state.counted && entry.state.stop.is_none() {
+            self.settle_pod(ordinal, news);
+        }
+    }
+
+    /// A Pod that was counted leaves memory; the oldest such goes when there are too many.
+    fn settle_pod(&mut self, ordinal: u64, news: &mut News) {
+        let Some(entry) = self.pods.remove(&ordinal) else { return };
+        self.waiting_for_image.remove(&ordinal);
+        self.dirty_pods.remove(&ordinal);
+        if let Some(at) = entry.wake {
+            self.timers.remove(&(at, Subject::Pod(ordinal)));
+        }
+        if let Some(job) = entry.job.and_then(|job| self.jobs.get_mut(&job)) {
+            job.ended_pods.insert(ordinal);
+        }
+        news.settled.push(entry.key.clone());
+        self.ended.insert(ordinal, Ended { key: entry.key, job: entry.job });
+        self.unstarve();
+        if self.ended.len() > self.config.limits.terminated_pods {
+            self.doomed.extend(self.ended.first_key_value().map(|(oldest, _)| *oldest));
+        }
+    }
+}
+
+fn missing(lack: Lack, room: Room) -> String {
+    match lack {
+        Lack::Guests => format!("places for guests; it needs {}", room.guests),
+        Lack::Cpu => format!("cpu; it requests {}m", room.cpu_millis),
+        Lack::Memory => format!("memory; it requests {} bytes", room.memory_bytes),
+    }
+}

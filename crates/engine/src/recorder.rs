@@ -1,0 +1,134 @@
+//! Kubernetes Events: what was done and why, for people.
+//!
+//! Best effort, as on a cluster: in memory only, the newest thousand, for an hour after they were last seen; they cost no
+//! sync and are gone after a restart. Repeats of the same thing raise a count. The durable record of what happened is the
+//! objects' own status.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use api::pb::k8s::core::v1::{Event, EventSource, ObjectReference};
+use api::pb::k8s::meta::v1::ObjectMeta;
+use sched::{Millis, Now, Steady};
+
+/// At most so many Events are remembered.
+const MOST: usize = 1000;
+/// For so long after an Event was last seen (kube-apiserver's default `--event-ttl`).
+const KEPT_FOR: Millis = Millis::from_secs(3600);
+
+/// So many Events about one object from one component pass at once, then one in [`REFILL`] (client-go's spam filter).
+const BURST: u32 = 25;
+const REFILL: Millis = Millis::from_secs(300);
+
+/// What an Event says.
+pub(crate) struct Note<'a> {
+    pub(crate) about: ObjectReference,
+    pub(crate) warning: bool,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+    /// `job-controller`, `kubelet` …: who would say it on a cluster.
+    pub(crate) component: &'a str,
+}
+
+/// What makes two Events the same one seen again.
+type Sameness = (String, String, String, &'static str, String);
+
+#[derive(Default)]
+pub(crate) struct Recorder {
+    by_sameness: BTreeMap<Sameness, Remembered>,
+    /// By when they were last seen, oldest first; the revision makes it unique.
+    by_age: BTreeMap<(Steady, u64), Sameness>,
+    /// By the object's uid and the component.
+    spam: BTreeMap<(String, String), Spam>,
+}
+
+/// How many more Events about an object pass.
+struct Spam {
+    left: u32,
+    refilled: Steady,
+}
+
+struct Remembered {
+    event: Arc<Event>,
+    age: (Steady, u64),
+}
+
+/// An Event after and, if it was seen before, before.
+pub(crate) struct Recorded {
+    pub(crate) after: Option<Arc<Event>>,
+    pub(crate) before: Option<Arc<Event>>,
+}
+
+impl Recorder {
+    /// Whether an Event passes the spam filter.
+    pub(crate) fn allows(&mut self, note: &Note<'_>, now: Steady) -> bool {
+        if self.spam.len() > MOST {
+            self.spam.retain(|_, spam| now - spam.refilled < REFILL);
+        }
+        let of = (note.about.uid.clone(), note.component.to_owned());
+        let spam = self.spam.entry(of).or_insert(Spam { left: BURST, refilled: now });
+        let refills = ((now - spam.refilled).0 / REFILL.0).clamp(0, i64::from(BURST));
+        if refills > 0 {
+            spam.left = (spam.left + u32::try_from(refills).unwrap_or(0)).min(BURST);
+            spam.refilled = now;
+        }
+        let passes = spam.left > 0;
+        spam.left = spam.left.saturating_sub(1);
+        passes
+    }
+
+    /// Remembers a note as the Event of this revision.
+    pub(crate) fn record(&mut self, note: Note<'_>, revision: u64, now: Now, host: &str) -> Recorded {
+        let Note { about, warning, reason, message, component } = note;
+        let sameness =
+            (about.uid.clone(), about.name.clone(), about.field_path.clone(), reason, message.clone());
+        let age = (now.steady, revision);
+        let at = Some(api::time::seconds(now.wall));
+        let before = self.by_sameness.get(&sameness).map(|seen| {
+            self.by_age.remove(&seen.age);
+            seen.event.clone()
+        });
+        let mut event = before.as_deref().cloned().unwrap_or_else(|| Event {
+            metadata: Some(ObjectMeta {
+                // As client-go names them: the object's name and a number that does not come twice.
+                name: format!("{}.{revision:016x}", about.name),
+                namespace: about.namespace.clone(),
+                uid: String::new(),
+                creation_timestamp: at,
+                ..ObjectMeta::default()
+            }),
+            involved_object: Some(about),
+            reason: reason.to_owned(),
+            message,
+            source: Some(EventSource { component: component.to_owned(), host: host.to_owned() }),
+            first_timestamp: at,
+            r#type: if warning { "Warning" } else { "Normal" }.to_owned(),
+            reporting_component: component.to_owned(),
+            reporting_instance: host.to_owned(),
+            ..Event::default()
+        });
+        event.last_timestamp = at;
+        event.count += 1;
+        if let Some(metadata) = &mut event.metadata {
+            metadata.resource_version = revision.to_string();
+        }
+        let event = Arc::new(event);
+        self.by_age.insert(age, sameness.clone());
+        self.by_sameness.insert(sameness, Remembered { event: event.clone(), age });
+        Recorded { after: Some(event), before }
+    }
+
+    /// Forgets what is too old or too much, and says what.
+    pub(crate) fn forget(&mut self, now: Steady) -> Vec<Arc<Event>> {
+        let mut forgotten = Vec::new();
+        while let Some(oldest) = self.by_age.first_entry() {
+            let (seen, _) = *oldest.key();
+            if self.by_sameness.len() <= MOST && now - seen < KEPT_FOR {
+                break;
+            }
+            let sameness = oldest.remove();
+            forgotten.extend(self.by_sameness.remove(&sameness).map(|remembered| remembered.event));
+        }
+        forgotten
+    }
+}

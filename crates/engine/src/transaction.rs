@@ -1,0 +1,231 @@
+//! One commit in the making: what was touched, what is to be answered and done, and then the writing of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use api::pb::k8s::batch::v1::Job;
+use api::pb::k8s::core::v1::ObjectReference;
+use api::pb::wick::v1::{ImageRecord, MetaRecord};
+use prost::Message;
+use sched::Now;
+
+use crate::effect::Effect;
+use crate::engine::{Applied, Engine, REVISION_GAP};
+use crate::event::{ObjectKey, Outcome, Rejected, Reply};
+use crate::keys;
+use crate::recorder::Note;
+use crate::store::{Batch, StoreError};
+use crate::view::{Change, Counts, News, Object};
+
+/// Commits are kept well below what the store takes at once ([`Batch::MAX_BYTES`]): the last thing taken in may still add a
+/// little.
+const BYTES: usize = Batch::MAX_BYTES / 2;
+
+/// One commit in the making.
+pub(crate) struct Transaction {
+    pub(crate) now: Now,
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) touched_jobs: BTreeSet<u64>,
+    pub(crate) touched_pods: BTreeSet<u64>,
+    replies: Vec<PendingReply>,
+    removed: Vec<(Vec<u8>, Object)>,
+    images: Vec<(String, Option<Arc<ImageRecord>>)>,
+    notes: Vec<Note<'static>>,
+    bytes: usize,
+}
+
+enum PendingReply {
+    Ready(Result<Reply, Rejected>),
+    /// The Job as the commit leaves it, or, where it takes it away, as it was.
+    Job {
+        ordinal: u64,
+        last: Arc<Job>,
+        outcome: Outcome,
+    },
+}
+
+impl Transaction {
+    pub(crate) fn new(now: Now) -> Transaction {
+        Transaction {
+            now,
+            effects: Vec::new(),
+            touched_jobs: BTreeSet::new(),
+            touched_pods: BTreeSet::new(),
+            replies: Vec::new(),
+            removed: Vec::new(),
+            images: Vec::new(),
+            notes: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// True if nothing more should be taken in.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes >= BYTES
+    }
+
+    /// Room for so many more records of this size; at least one.
+    pub(crate) fn room_for(&self, bytes: usize) -> usize {
+        (BYTES.saturating_sub(self.bytes) / bytes.max(1)).max(1)
+    }
+
+    pub(crate) fn touch_job(&mut self, ordinal: u64, bytes: usize) {
+        if self.touched_jobs.insert(ordinal) {
+            self.bytes += bytes;
+        }
+    }
+
+    pub(crate) fn touch_pod(&mut self, ordinal: u64, bytes: usize) {
+        if self.touched_pods.insert(ordinal) {
+            self.bytes += bytes;
+        }
+    }
+
+    /// The record at `key` goes; `object` is what it was. `committed` is false for what this commit would have made.
+    pub(crate) fn remove(&mut self, key: Vec<u8>, object: Object, committed: bool) {
+        if committed {
+            self.bytes += key.len() + 64;
+            self.removed.push((key, object));
+        }
+    }
+
+    pub(crate) fn image(&mut self, name: String, record: Option<Arc<ImageRecord>>) {
+        self.bytes += record.as_ref().map_or(64, |record| record.encoded_len().min(Batch::MAX_INLINE_BYTES));
+        self.images.push((name, record));
+    }
+
+    pub(crate) fn note(
+        &mut self,
+        about: ObjectReference,
+        component: &'static str,
+        warning: bool,
+        reason: &'static str,
+        message: String,
+    ) {
+        self.notes.push(Note { about, warning, reason, message, component });
+    }
+
+    pub(crate) fn reply(&mut self, reply: Result<Reply, Rejected>) {
+        self.replies.push(PendingReply::Ready(reply));
+    }
+
+    pub(crate) fn reply_job(&mut self, ordinal: u64, last: Arc<Job>, outcome: Outcome) {
+        self.replies.push(PendingReply::Job { ordinal, last, outcome });
+    }
+}
+
+impl Engine {
+    /// Makes the commit durable, shows it to readers, and hands out what is now to be done. A commit that changes no object
+    /// is not written.
+    pub(crate) fn commit(&mut self, mut tx: Transaction, more: bool) -> Result<Applied, StoreError> {
+        let mut batch = Batch::new(0, tx.now.steady.0);
+        let mut news = News::default();
+        for (key, object) in std::mem::take(&mut tx.removed) {
+            let revision = self.new_revision();
+            batch.delete(key);
+            news.changes.push(Change { revision, before: Some(object), after: None });
+        }
+        for ordinal in std::mem::take(&mut tx.touched_jobs) {
+            self.write_job_record(ordinal, tx.now, &mut batch, &mut news);
+        }
+        for ordinal in std::mem::take(&mut tx.touched_pods) {
+            self.write_pod_record(ordinal, tx.now, &mut batch, &mut news);
+        }
+        for (name, record) in std::mem::take(&mut tx.images) {
+            self.new_revision();
+            match &record {
+                Some(record) => batch.put(keys::image(&name), record.encode_to_vec()),
+                None => batch.delete(keys::image(&name)),
+            }
+            news.images.push((name, record));
+        }
+        self.record_notes(std::mem::take(&mut tx.notes), tx.now, &mut news);
+
+        let first = self.stored_revision == 0;
+        if !batch.is_empty() || first || self.revision - self.stored_revision >= REVISION_GAP / 2 {
+            let meta = MetaRecord {
+                revision: self.revision,
+                wall_ms: tx.now.wall.as_millisecond(),
+                steady_ms: tx.now.steady.0,
+                instance_id: self.instance_id.clone(),
+                next_ordinal: self.next_ordinal,
+            };
+            batch.put(keys::META, meta.encode_to_vec());
+            batch.revision = self.revision;
+            self.write(batch)?;
+            self.stored_revision = self.revision;
+        }
+
+        news.revision = self.revision;
+        news.counts = Counts {
+            guests_running: self.guests_running,
+            pods_waiting: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
+        };
+        self.reader.publish(news);
+        let replies = std::mem::take(&mut tx.replies).into_iter();
+        Ok(Applied {
+            replies: replies.map(|reply| self.answer(reply)).collect(),
+            effects: tx.effects,
+            revision: self.revision,
+            more,
+        })
+    }
+
+    /// A full disk gets one more chance, with the room that was kept back for it: exits must be recorded.
+    fn write(&mut self, batch: Batch) -> Result<(), StoreError> {
+        match self.store.commit(batch.clone()) {
+            Err(StoreError::Full { .. }) if self.store.release_reserve()? => self.store.commit(batch),
+            result => result,
+        }
+    }
+
+    fn answer(&self, reply: PendingReply) -> Result<Reply, Rejected> {
+        match reply {
+            PendingReply::Ready(reply) => reply,
+            PendingReply::Job { ordinal, last, outcome } => {
+                let job = self.jobs.get(&ordinal).map_or(last, |job| job.object.clone());
+                Ok(Reply::Job { job, outcome })
+            }
+        }
+    }
+
+    fn record_notes(&mut self, notes: Vec<Note<'static>>, now: Now, news: &mut News) {
+        for note in notes {
+            if !self.recorder.allows(&note, now.steady) {
+                continue;
+            }
+            let revision = self.new_revision();
+            let recorded = self.recorder.record(note, revision, now, &self.config.node_name);
+            news.changes.push(Change {
+                revision,
+                before: recorded.before.map(Object::Event),
+                after: recorded.after.map(Object::Event),
+            });
+        }
+        for event in self.recorder.forget(now.steady) {
+            let revision = self.new_revision();
+            news.changes.push(Change { revision, before: Some(Object::Event(event)), after: None });
+        }
+    }
+
+    /// For a store just opened: everything in it.
+    pub(crate) fn everything(&self) -> News {
+        let mut news = News::default();
+        news.adopted_jobs = self.jobs.values().map(|job| job.object.clone()).collect();
+        news.adopted_pods = self.pods.values().map(|pod| pod.object.clone()).collect();
+        news.images = self.images.iter().map(|(name, record)| (name.clone(), Some(record.clone()))).collect();
+        news
+    }
+}
+
+/// `default/hello` as Events refer to it.
+pub(crate) fn reference(kind: &str, api_version: &str, key: &ObjectKey, uid: &str) -> ObjectReference {
+    ObjectReference {
+        kind: kind.to_owned(),
+        api_version: api_version.to_owned(),
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+        uid: uid.to_owned(),
+        ..ObjectReference::default()
+    }
+}

@@ -1,0 +1,71 @@
+//! `cargo xtask test`: what CI runs, in the order that fails soonest.
+//!
+//! Formats and lints are quicker than a build, so they come first; the guests take seconds. The tests in tests/ run the real binaries and the
+//! real guests, so both are built before them; `--all-targets` makes that the very build that `cargo test` wants.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::screen::{Screen, seconds};
+use crate::{guests, project};
+
+pub(crate) const COMMAND: crate::Command = crate::Command {
+    name: "test",
+    about: "Runs everything CI runs",
+    help: "
+Format, lints with warnings as errors, the guests, a build of everything, and every test, end to
+end ones included. Stops at the first step that fails. Each step is timed.",
+    run,
+};
+
+/// A part of the whole: its name, and what it does.
+type Step = (&'static str, fn() -> Result<()>);
+
+const STEPS: [Step; 6] = [
+    ("format", format),
+    ("lint the guests", guests::lint),
+    ("build the guests", guests::build),
+    ("lint", lint),
+    ("build", build),
+    ("test", test),
+];
+
+fn run() -> Result<()> {
+    let screen = Screen::stdout();
+    let mut times = Vec::new();
+    for (at, (name, step)) in STEPS.iter().enumerate() {
+        screen.heading(&format!("[{}/{}] {name}", at + 1, STEPS.len()));
+        let began = Instant::now();
+        step().with_context(|| format!("step `{name}` failed after {}", seconds(began.elapsed())))?;
+        times.push((name, began.elapsed()));
+    }
+    screen.heading("all passed");
+    for (name, time) in &times {
+        screen.line(&format!("{name:<18} {:>8}", seconds(*time)));
+    }
+    let total: Duration = times.iter().map(|(_, time)| *time).sum();
+    screen.line(&format!("{:<18} {:>8}", "together", seconds(total)));
+    Ok(())
+}
+
+fn format() -> Result<()> {
+    for dir in [project::root(), &project::examples()] {
+        project::run(&mut project::cargo(dir, ["fmt", "--all", "--check"]))?;
+    }
+    Ok(())
+}
+
+fn lint() -> Result<()> {
+    let args = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    project::run(&mut project::cargo(project::root(), args))
+}
+
+fn build() -> Result<()> {
+    let args = ["build", "--workspace", "--all-targets", "--locked"];
+    project::run(&mut project::cargo(project::root(), args))
+}
+
+fn test() -> Result<()> {
+    project::run(&mut project::cargo(project::root(), ["test", "--workspace", "--locked"]))
+}

@@ -1,0 +1,5 @@
+//! The smallest guest: one line, exit 0.
+
+fn main() {
+    println!("hello from a WASI module");
+}

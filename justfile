@@ -1,0 +1,20 @@
+# `cargo xtask COMMAND` does the same where `just` is not installed.
+
+# List the recipes.
+default:
+    @just --list
+
+# Show a Job that survives the agent's sudden death.
+demo:
+    cargo xtask demo
+
+# Run everything CI runs: format, lints, every test.
+test:
+    cargo xtask test
+
+# The same as `test`.
+check: test
+
+# Build the example guests for WASI.
+guests:
+    cargo xtask guests
