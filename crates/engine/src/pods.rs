@@ -6,6 +6,7 @@ use api::pb::k8s::batch::v1::Job;
 use api::pb::k8s::core::v1::{ObjectReference, Pod};
 use api::pb::wick::v1::PodRecord;
 use prost::Message;
+use sched::job::Live;
 use sched::node::{self, Lack, Room};
 use sched::pod::{self, Step};
 use sched::{Exit, Now, Steady};
@@ -30,6 +31,8 @@ pub(crate) struct PodEntry {
     pub(crate) object: Arc<Pod>,
     committed: bool,
     pub(crate) state: pod::Pod,
+    /// What of it is in its Job's sums.
+    share: Live,
     /// What it takes of the node while it is there.
     room: Room,
     /// What the node lacks for it, as last told.
@@ -46,7 +49,8 @@ pub(crate) struct Ended {
 impl PodEntry {
     fn new(key: ObjectKey, job: Option<u64>, object: Pod, state: pod::Pod, committed: bool) -> PodEntry {
         let room = api::pod::room(&object);
-        PodEntry { key, job, object: Arc::new(object), committed, state, room, lack: None, wake: None }
+        let share = Live::default();
+        PodEntry { key, job, object: Arc::new(object), committed, state, share, room, lack: None, wake: None }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -93,13 +97,14 @@ impl Engine {
     }
 
     /// Takes a Pod into memory, and its share into its Job's sums.
-    fn adopt(&mut self, ordinal: u64, entry: PodEntry) {
+    fn adopt(&mut self, ordinal: u64, mut entry: PodEntry) {
         if let Some((job_ordinal, job)) = entry.job.and_then(|job| Some((job, self.jobs.get_mut(&job)?))) {
             if entry.state.is_finished() {
                 job.uncounted.insert(ordinal);
                 self.jobs_to_count.insert(job_ordinal);
             } else {
-                job.live = job.live.plus(entry.state.share());
+                entry.share = entry.state.share();
+                job.live = job.live.plus(entry.share);
                 job.live_pods.insert(ordinal);
             }
         }
@@ -169,18 +174,16 @@ impl Engine {
     /// Begins to stop a Pod that will not be counted (again).
     pub(crate) fn delete_pod(&mut self, ordinal: u64, tx: &mut Transaction) {
         let Some(entry) = self.pods.get_mut(&ordinal) else { return };
-        let share = entry.state.share();
         entry.state.counted = true;
         entry.state.delete(tx.now);
         tx.touch_pod(ordinal, entry.bytes());
         self.dirty_pods.insert(ordinal);
-        self.shares_changed(ordinal, share);
+        self.add_up(ordinal);
     }
 
     /// Does what `sched` plans for a Pod.
     pub(crate) fn reconcile_pod(&mut self, ordinal: u64, tx: &mut Transaction) {
         let Some(entry) = self.pods.get_mut(&ordinal) else { return };
-        let share = entry.state.share();
         let was_finished = entry.state.is_finished();
         let plan = pod::reconcile(&entry.state, tx.now);
         if entry.state != plan.next || !plan.steps.is_empty() {
@@ -197,7 +200,7 @@ impl Engine {
         for step in plan.steps {
             self.take_step(ordinal, step, tx);
         }
-        self.shares_changed(ordinal, share);
+        self.add_up(ordinal);
         let Some(entry) = self.pods.get(&ordinal) else { return };
         if entry.state.is_finished() && !was_finished {
             self.waiting.remove(&ordinal);
@@ -212,10 +215,11 @@ impl Engine {
         }
     }
 
-    /// Brings the sums of a Pod's Job up to date, given what its share was.
-    fn shares_changed(&mut self, ordinal: u64, before: sched::job::Live) {
-        let Some(entry) = self.pods.get(&ordinal) else { return };
+    /// Brings the sums of a Pod's Job up to date with the Pod.
+    fn add_up(&mut self, ordinal: u64) {
+        let Some(entry) = self.pods.get_mut(&ordinal) else { return };
         let share = entry.state.share();
+        let before = std::mem::replace(&mut entry.share, share);
         let Some((job_ordinal, job)) = entry.job.and_then(|job| Some((job, self.jobs.get_mut(&job)?))) else {
             return;
         };
