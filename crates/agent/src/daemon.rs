@@ -8,6 +8,7 @@ use api::Grants;
 use engine::store::{DataDir, SledOptions, SledStore};
 use engine::{Config as EngineConfig, Engine, Limits, stored_time};
 use runtime::Runtime;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sched::node::Room;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -41,6 +42,7 @@ pub(crate) fn log_to_stderr() {
 
 /// Runs the agent until a signal ends it.
 pub(crate) fn run(config: Config) -> anyhow::Result<()> {
+    raise_file_limit();
     let data_dir = DataDir::lock(&config.data_dir)?;
     let store = SledStore::open(&data_dir, SledOptions::default())?;
     let clock = Clock::resume(stored_time(&store)?);
@@ -173,6 +175,15 @@ async fn serve_loopback(
         .add_routes(routes)
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), gone)
         .await
+}
+
+/// Guests' files are descriptors of this process; the soft limit is for programs that still use `select`.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "cannot raise the limit on open files");
+    }
 }
 
 /// What Pods' requests may share: all cores, and nine tenths of the memory.

@@ -281,6 +281,19 @@ pub fn state(record: &JobRecord) -> State {
     }
 }
 
+/// What a Job's status says of its Pods.
+pub fn live(job: &Job) -> Live {
+    let status = JobStatus::default();
+    let status = job.status.as_ref().unwrap_or(&status);
+    let count = |value: i32| u32::try_from(value).unwrap_or(0);
+    Live {
+        active: count(status.active),
+        ready: count(status.ready.unwrap_or(0)),
+        terminating: count(status.terminating.unwrap_or(0)),
+        restarts: 0,
+    }
+}
+
 fn phase(status: &JobStatus) -> Phase {
     let find = |kind: &str| {
         status.conditions.iter().find(|condition| condition.r#type == kind && condition.status == "True")

@@ -48,7 +48,7 @@ pub(crate) struct Delete {
     cascade: Cascade,
 
     /// Wait until it is gone: true or false
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL",
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
         hide_possible_values = true)]
     wait: bool,
 

@@ -157,6 +157,9 @@ impl fmt::Display for Words {
 /// line.
 fn apart(message: &str, fields: Vec<Field>) -> (String, Vec<Field>) {
     let Some(first) = fields.first() else { return (message.to_owned(), fields) };
+    if let ([_], Some(flag)) = (fields.as_slice(), flag(&first.path)) {
+        return (format!("{flag}: {}", first.why), Vec::new());
+    }
     let line = match first.path.as_str() {
         "" => first.why.clone(),
         path => format!("{path}: {}", first.why),
@@ -170,6 +173,15 @@ fn apart(message: &str, fields: Vec<Field>) -> (String, Vec<Field>) {
             }
         }
         Some(_) | None => (message.to_owned(), fields),
+    }
+}
+
+/// The flag that a request's own field comes from.
+fn flag(path: &str) -> Option<&'static str> {
+    match path {
+        "filter.label_selector" => Some("-l"),
+        "filter.field_selector" => Some("--field-selector"),
+        _ => None,
     }
 }
 
@@ -260,8 +272,8 @@ mod tests {
         check(
             Status::with_error_details(Code::InvalidArgument, message, one).into(),
             expect![[r#"
-            error: filter.label_selector: `a b` is not a label
-            exit 1"#]],
+                error: -l: `a b` is not a label
+                exit 1"#]],
         );
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use api::pb::wick::v1::image_service_push_request::Part;
 use api::pb::wick::v1::{
     Image, ImagePushHeader, ImageServiceDeleteRequest, ImageServiceInspectRequest, ImageServicePushRequest,
-    ImageServicePushResponse,
+    ImageServicePushResponse, NodeServiceGetRequest,
 };
 use bytes::Bytes;
 use clap::{Args, Subcommand};
@@ -25,7 +25,7 @@ use crate::kind::Kind;
 use crate::objects::{self, missing};
 use crate::output::print;
 use crate::session::{Global, Session};
-use crate::table::{LIST, Widths};
+use crate::table::{LIST, Widths, size};
 
 /// How many bytes are sent in one piece.
 const PIECE: usize = 1 << 20;
@@ -83,7 +83,7 @@ impl ImageCommand {
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         match self.verb {
             Verb::Push { file, name } => {
-                let image = LocalImage::read(&file)?;
+                let image = LocalImage::find(&file).map_err(|error| Failure::file(&file, &error))?;
                 let name = name.unwrap_or_else(|| image.name());
                 let session = global.connect().await?;
                 let pushed = push(&session, &image, &name).await?;
@@ -149,37 +149,43 @@ pub(crate) async fn remove(session: &Session, name: &str) -> Result<String, Fail
     }
 }
 
-/// A file that is to become an image: looked at once, for its size and digest.
+/// A file that is to become an image.
 #[derive(Clone, Debug)]
 pub(crate) struct LocalImage {
     path: PathBuf,
     size: u64,
-    /// `sha256:…` of its bytes as they are.
-    pub(crate) digest: String,
 }
 
 impl LocalImage {
-    /// Reads the file through; what is wrong with it is the error.
-    pub(crate) fn read(path: &Path) -> Result<LocalImage, Failure> {
-        LocalImage::try_read(path).map_err(|error| Failure::file(path, &error))
+    /// Looks whether there is such a file; it is read only when its bytes are needed.
+    pub(crate) fn find(path: &Path) -> io::Result<LocalImage> {
+        let file = File::open(path)?.metadata()?;
+        if file.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        if !file.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        Ok(LocalImage { path: path.to_owned(), size: file.len() })
     }
 
-    pub(crate) fn try_read(path: &Path) -> io::Result<LocalImage> {
-        let mut file = File::open(path)?;
+    /// `sha256:…` of its bytes as they are.
+    pub(crate) fn digest(&self) -> Result<String, Failure> {
+        self.try_digest().map_err(|error| Failure::file(&self.path, &error))
+    }
+
+    fn try_digest(&self) -> io::Result<String> {
+        let mut file = File::open(&self.path)?;
         let mut hash = Sha256::new();
-        let mut size = 0;
         let mut piece = vec![0; PIECE];
         loop {
             match file.read(&mut piece)? {
                 0 => break,
-                read => {
-                    hash.update(&piece[..read]);
-                    size += read as u64;
-                }
+                read => hash.update(&piece[..read]),
             }
         }
         let digits: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(LocalImage { path: path.to_owned(), size, digest: format!("sha256:{digits}") })
+        Ok(format!("sha256:{digits}"))
     }
 
     /// The name that an image from this file gets if nobody names it.
@@ -204,13 +210,16 @@ pub(crate) async fn push(
     image: &LocalImage,
     name: &str,
 ) -> Result<ImageServicePushResponse, Failure> {
-    if let Some(stored) = stored(session, image, name).await? {
+    if image.size >= LARGE {
+        too_large(session, image).await?;
+    }
+    let digest = image.digest()?;
+    if let Some(stored) = stored(session, &digest, name).await? {
         return Ok(ImageServicePushResponse { image: Some(stored), created: false });
     }
     let file = File::open(&image.path).map_err(|error| Failure::file(&image.path, &error))?;
     let (sender, pieces) = mpsc::channel(WAITING_PIECES);
-    let header =
-        ImagePushHeader { name: name.to_owned(), size_bytes: image.size, digest: image.digest.clone() };
+    let header = ImagePushHeader { name: name.to_owned(), size_bytes: image.size, digest };
     let bar = bar(image);
     let mut images = session.agent.images();
     let (pushed, sent) =
@@ -231,9 +240,21 @@ pub(crate) async fn push(
     }
 }
 
+/// Says that an image is larger than the agent takes, before all of it is read.
+async fn too_large(session: &Session, image: &LocalImage) -> Result<(), Failure> {
+    let node =
+        session.agent.node().get(NodeServiceGetRequest {}).await?.into_inner().node.unwrap_or_default();
+    if node.max_image_bytes > 0 && image.size > node.max_image_bytes {
+        let (has, most) = (size(image.size), size(node.max_image_bytes));
+        return Err(Failure::refused(format!("{}: {has} is too large for an image", image.path.display()))
+            .hint(format!("the most this agent takes is {most} (wickd --max-image-mib)")));
+    }
+    Ok(())
+}
+
 /// The image on the device, if these very bytes are there under this very name.
-async fn stored(session: &Session, image: &LocalImage, name: &str) -> Result<Option<Image>, Failure> {
-    let request = ImageServiceInspectRequest { name: image.digest.clone() };
+async fn stored(session: &Session, digest: &str, name: &str) -> Result<Option<Image>, Failure> {
+    let request = ImageServiceInspectRequest { name: digest.to_owned() };
     let inspected = match session.agent.images().inspect(request).await {
         Ok(inspected) => inspected.into_inner(),
         Err(status) if status.code() == Code::NotFound => return Ok(None),
@@ -284,6 +305,7 @@ fn bar(image: &LocalImage) -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::reason;
     use expect_test::{Expect, expect};
 
     #[test]
@@ -310,14 +332,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.wasm");
         std::fs::write(&path, "abc").unwrap();
-        let image = LocalImage::read(&path).unwrap();
+        let image = LocalImage::find(&path).unwrap();
         assert_eq!(image.size, 3);
         expect!["sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]
-            .assert_eq(&image.digest);
+            .assert_eq(&image.digest().unwrap());
+    }
+
+    #[test]
+    fn only_a_file_is_an_image() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(reason(&LocalImage::find(dir.path()).unwrap_err()), "is a directory");
+        assert_eq!(reason(&LocalImage::find(Path::new("/dev/null")).unwrap_err()), "not a regular file");
+        assert_eq!(
+            reason(&LocalImage::find(&dir.path().join("a")).unwrap_err()),
+            "no such file or directory"
+        );
     }
 
     fn local(path: &str) -> LocalImage {
-        LocalImage { path: path.into(), size: 0, digest: String::new() }
+        LocalImage { path: path.into(), size: 0 }
     }
 
     fn check(path: &str, wanted: Expect) {

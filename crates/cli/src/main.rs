@@ -128,6 +128,7 @@ mod tests {
             "wait --for=condition=complete job/hello --timeout 30s",
             "wait --for condition=Complete=true jobs --all --timeout=-1s",
             "delete job a b --wait=false --cascade=foreground",
+            "delete job --wait a",
             "delete -f a.yaml -f - --ignore-not-found",
             "apply -f . -R --dry-run=server",
             "image push a.wasm hello:1",

@@ -46,6 +46,7 @@ impl Object {
 
     pub(crate) fn name(&self) -> &str {
         match self {
+            Object::Image(image) if image.name.is_empty() => &image.digest,
             Object::Image(image) => &image.name,
             Object::Node(node) => &node.name,
             Object::Job(_) | Object::Pod(_) | Object::Event(_) => self.meta().map_or("", |meta| &meta.name),

@@ -195,12 +195,14 @@ mod tests {
 
     #[test]
     fn a_table_in_a_description_is_indented_and_underlined() {
+        let text = table(&[&["a", "Complete", "1s"]]).detail("  ");
         expect![[r#"
+            Pods:
               NAME  STATUS    AGE
               ----  ------    ---
               a     Complete  1s
         "#]]
-        .assert_eq(&table(&[&["a", "Complete", "1s"]]).detail("  "));
+        .assert_eq(&format!("Pods:\n{text}"));
     }
 
     #[test]

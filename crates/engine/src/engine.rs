@@ -192,10 +192,8 @@ impl Engine {
         };
         engine.load()?;
         engine.revision += REVISION_GAP;
-        let mut news = engine.everything();
-        news.revision = engine.revision;
         engine.reader = Reader::new(engine.store.history(), engine.revision);
-        engine.reader.publish(news);
+        engine.reader.publish(engine.everything());
         let mut tx = Transaction::new(now);
         engine.interrupt(&mut tx);
         let applied = engine.advance(tx)?;
@@ -237,8 +235,7 @@ impl Engine {
             }
             self.settle(&mut tx);
         }
-        let more = self.has_work();
-        self.commit(tx, more)
+        self.commit(tx)
     }
 
     /// When to call [`Engine::apply`] again although nothing came in.
@@ -303,7 +300,7 @@ impl Engine {
         }
     }
 
-    fn has_work(&self) -> bool {
+    pub(crate) fn has_work(&self) -> bool {
         !self.dirty_pods.is_empty()
             || !self.dirty_jobs.is_empty()
             || !self.jobs_to_count.is_empty()

@@ -36,6 +36,8 @@ pub(crate) struct JobEntry {
     pub(crate) state: job::Job,
     /// The sums over `live_pods`.
     pub(crate) live: Live,
+    /// As the last record has them, restarts aside.
+    written: Live,
     pub(crate) live_pods: BTreeSet<u64>,
     /// Pods that have finished and were not counted yet.
     pub(crate) uncounted: BTreeSet<u64>,
@@ -55,6 +57,7 @@ impl JobEntry {
             key: job_key(&object),
             uid,
             pod_bytes: template.map_or(0, Message::encoded_len) + 700,
+            written: api::job::live(&object),
             object: Arc::new(object),
             revised: None,
             committed,
@@ -70,6 +73,11 @@ impl JobEntry {
 
     pub(crate) fn reference(&self) -> ObjectReference {
         reference("Job", "batch/v1", &self.key, &self.uid)
+    }
+
+    /// What of the sums its status shows.
+    fn shown(&self) -> Live {
+        Live { restarts: 0, ..self.live }
     }
 
     fn bytes(&self) -> usize {
@@ -234,7 +242,7 @@ impl Engine {
         let counted = self.take_counted(ordinal, tx);
         let Some(entry) = self.jobs.get_mut(&ordinal) else { return };
         let before = std::mem::replace(&mut entry.state, plan.next);
-        if counted || before != entry.state {
+        if counted || before != entry.state || entry.shown() != entry.written {
             tx.touch_job(ordinal, entry.bytes());
         }
         tell_of_phase(entry, before.phase, tx);
@@ -340,6 +348,7 @@ impl Engine {
         batch.put(keys::object(keys::JOBS, &entry.key), record.encode_to_vec());
         entry.object = Arc::new(record.job.take().unwrap_or_default());
         entry.committed = true;
+        entry.written = entry.shown();
         news.changes.push(Change { revision, before, after: Some(Object::Job(entry.object.clone())) });
     }
 

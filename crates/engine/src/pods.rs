@@ -261,8 +261,7 @@ impl Engine {
                     plan: api::container_plan(&entry.object, index, &self.config.node_name),
                     digest: digest.clone(),
                 };
-                let message = format!("Started container {name} of image {image}");
-                tx.note(about, KUBELET, false, "Started", message);
+                tx.note(about, KUBELET, false, "Started", format!("Started container {name}"));
                 tx.effects.push(Effect::Start(Box::new(start)));
                 self.guests_running += 1;
                 if let Some(entry) = self.pods.get_mut(&ordinal) {
@@ -413,9 +412,8 @@ impl Engine {
         news.settled.push(entry.key.clone());
         self.ended.insert(ordinal, Ended { key: entry.key, job: entry.job });
         self.unstarve();
-        if self.ended.len() > self.config.limits.terminated_pods {
-            self.doomed.extend(self.ended.first_key_value().map(|(oldest, _)| *oldest));
-        }
+        let surplus = self.ended.len().saturating_sub(self.config.limits.terminated_pods);
+        self.doomed.extend(self.ended.keys().take(surplus));
     }
 }
 

@@ -117,7 +117,7 @@ impl Transaction {
 impl Engine {
     /// Makes the commit durable, shows it to readers, and hands out what is now to be done. A commit that changes no object
     /// is not written.
-    pub(crate) fn commit(&mut self, mut tx: Transaction, more: bool) -> Result<Applied, StoreError> {
+    pub(crate) fn commit(&mut self, mut tx: Transaction) -> Result<Applied, StoreError> {
         let mut batch = Batch::new(0, tx.now.steady.0);
         let mut news = News::default();
         for (key, object) in std::mem::take(&mut tx.removed) {
@@ -167,7 +167,7 @@ impl Engine {
             replies: replies.map(|reply| self.answer(reply)).collect(),
             effects: tx.effects,
             revision: self.revision,
-            more,
+            more: self.has_work(),
         })
     }
 
@@ -210,11 +210,13 @@ impl Engine {
 
     /// For a store just opened: everything in it.
     pub(crate) fn everything(&self) -> News {
-        let mut news = News::default();
-        news.adopted_jobs = self.jobs.values().map(|job| job.object.clone()).collect();
-        news.adopted_pods = self.pods.values().map(|pod| pod.object.clone()).collect();
-        news.images = self.images.iter().map(|(name, record)| (name.clone(), Some(record.clone()))).collect();
-        news
+        News {
+            adopted_jobs: self.jobs.values().map(|job| job.object.clone()).collect(),
+            adopted_pods: self.pods.values().map(|pod| pod.object.clone()).collect(),
+            images: self.images.iter().map(|(name, record)| (name.clone(), Some(record.clone()))).collect(),
+            revision: self.revision,
+            ..News::default()
+        }
     }
 }
 

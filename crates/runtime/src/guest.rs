@@ -102,7 +102,7 @@ pub enum StopReason {
 }
 
 /// A guest that was started. Dropping this changes nothing for it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Guest {
     pub(crate) control: Arc<Control>,
 }
@@ -129,7 +129,7 @@ pub(crate) struct Stop {
 }
 
 /// What the handle, the guest's task and its limits share.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Control {
     /// Set once `inner.stop` is; a guest that nobody stops never takes the lock while it runs.
     asked: AtomicBool,
@@ -138,7 +138,7 @@ pub(crate) struct Control {
     pub(crate) fuel_used: AtomicU64,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Asked {
     stop: Option<Stop>,
     waker: Option<Waker>,

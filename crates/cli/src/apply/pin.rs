@@ -51,9 +51,11 @@ pub(super) fn pin_locally(source: &Source) -> Result<Pinned, Failure> {
 }
 
 fn pinned(source: &Source, found: Found) -> Result<Pinned, Failure> {
-    let names =
-        found.files.iter().map(|(image, file)| (image.clone(), format!("{}@{}", file.name(), file.digest)));
-    rewrite(source, found.text, found.refused, &names.collect())
+    let mut names = BTreeMap::new();
+    for (image, file) in &found.files {
+        names.insert(image.clone(), format!("{}@{}", file.name(), file.digest()?));
+    }
+    rewrite(source, found.text, found.refused, &names)
 }
 
 fn rewrite(
@@ -103,8 +105,8 @@ fn files(document: &Document, dir: &Path) -> Result<Vec<(String, LocalImage)>, V
         let mut fields = Vec::new();
         for ImageField { path, image } in manifest::images(object) {
             let Some(file) = file(&image, dir) else { continue };
-            match LocalImage::try_read(&file) {
-                Ok(read) => files.push((image, read)),
+            match LocalImage::find(&file) {
+                Ok(found) => files.push((image, found)),
                 Err(error) => {
                     let why = format!("`{image}`: {}: {}", file.display(), reason(&error));
                     fields.push(Field { path, why });

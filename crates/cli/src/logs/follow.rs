@@ -1,9 +1,9 @@
 //! Follows all Pods of a Job, those to come and their restarts too, until the Job is finished.
 //!
-//! A watch tells of each run of each container; a task of its own reads it. The order is each container's own: lines of
-//! different Pods are printed as they arrive.
+//! A watch tells of each run of each container; a task of its own reads it. A container's runs are read one after the
+//! other; lines of different containers are printed as they arrive.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use api::pb::k8s::core::v1::{ContainerStatus, Pod};
 use api::pb::wick::v1::{LogLine, PodServiceLogsRequest};
@@ -33,11 +33,11 @@ pub(super) async fn job(logs: &Logs, session: &Session, name: &str) -> Result<()
         agent: &session.agent,
         sender,
         runs: Runs::default(),
-        reading: 0,
+        reading: BTreeMap::new(),
         lines: logs.lines(),
     };
     let (mut exists, mut finished, mut pods_known) = (false, false, false);
-    while !(finished && pods_known && follower.reading == 0) {
+    while !(finished && pods_known && follower.reading.is_empty()) {
         if finished && !pods_known {
             // The two watches run beside each other: the Job's end may be told before its last Pod's start.
             for object in objects::list(&session.agent, Kind::Pod, pods_of(&session.namespace, name)).await? {
@@ -82,6 +82,13 @@ struct Run {
     restart: i32,
 }
 
+impl Run {
+    /// The Pod and the container.
+    fn container_of(&self) -> (String, String) {
+        (self.pod.clone(), self.container.clone())
+    }
+}
+
 /// Some lines of a run; `None` at its end.
 struct Part {
     run: Run,
@@ -93,8 +100,8 @@ struct Follower<'a> {
     agent: &'a Agent,
     sender: mpsc::Sender<Part>,
     runs: Runs,
-    /// How many runs are being read.
-    reading: usize,
+    /// By Pod and container: the run that is being read, and those to read after it.
+    reading: BTreeMap<(String, String), VecDeque<(Run, PodServiceLogsRequest)>>,
     lines: Lines,
 }
 
@@ -102,20 +109,33 @@ impl Follower<'_> {
     /// Reads every run of `pod` that has begun and is not being read yet.
     fn see(&mut self, pod: &Pod) -> Result<(), Failure> {
         for container in self.logs.containers(pod, false)? {
-            for begun in self.runs.begun(pod, &container) {
-                let mut request = self.logs.request(pod, &container);
-                // A run that was followed by another one before we saw it is the previous one by now.
-                request.previous = begun.over;
-                request.follow = !begun.over;
-                self.reading += 1;
-                tokio::spawn(read(self.agent.clone(), request, begun.run, self.sender.clone()));
+            let new = self.runs.begun(pod, &container);
+            let Some(first) = new.first().cloned() else { continue };
+            let request = self.logs.request(pod, &container);
+            let queue = self.reading.entry(first.container_of()).or_default();
+            let idle = queue.is_empty();
+            queue.extend(new.into_iter().map(|run| (run, request.clone())));
+            if idle {
+                self.read(&first);
             }
         }
         Ok(())
     }
 
+    /// Begins to read the run that is first in the queue of a run's container.
+    fn read(&self, of: &Run) {
+        let Some(queue) = self.reading.get(&of.container_of()) else { return };
+        let Some((run, request)) = queue.front() else { return };
+        let mut request = request.clone();
+        // A run that was followed by another one before we came to it is the previous one by now.
+        request.previous = queue.len() > 1;
+        request.follow = !request.previous;
+        tokio::spawn(read(self.agent.clone(), request, run.clone(), self.sender.clone()));
+    }
+
     fn take(&mut self, part: Part) -> Result<(), Failure> {
-        let source = source(&part.run.pod, &part.run.container, self.logs.all_containers);
+        let Run { pod, container, .. } = &part.run;
+        let source = source(pod, container, self.logs.all_containers);
         match part.lines {
             Ok(Some(lines)) => {
                 if self.runs.is_new(&part.run, &lines) {
@@ -132,7 +152,14 @@ impl Follower<'_> {
             }
             Err(status) => return Err(status.into()),
         }
-        self.reading -= 1;
+        let key = part.run.container_of();
+        if let Some(queue) = self.reading.get_mut(&key) {
+            queue.pop_front();
+            if queue.is_empty() {
+                self.reading.remove(&key);
+            }
+        }
+        self.read(&part.run);
         Ok(())
     }
 }
@@ -165,35 +192,27 @@ struct Runs {
 /// Seconds and nanoseconds.
 type Written = Option<(i64, i32)>;
 
-/// A run to be read.
-#[derive(Debug)]
-struct Begun {
-    run: Run,
-    /// A later one has begun.
-    over: bool,
-}
-
 impl Runs {
     /// The runs of a container that have begun and were not asked for.
-    fn begun(&mut self, pod: &Pod, container: &str) -> Vec<Begun> {
+    fn begun(&mut self, pod: &Pod, container: &str) -> Vec<Run> {
         let Some(statuses) = &pod.status else { return Vec::new() };
         let mut statuses = statuses.init_container_statuses.iter().chain(&statuses.container_statuses);
         let Some(status) = statuses.find(|status| status.name == container) else { return Vec::new() };
         let name = pod.metadata.as_ref().map(|meta| meta.name.clone()).unwrap_or_default();
         let mut new = Vec::new();
-        let mut ask = |restart: i32, over| {
+        let mut ask = |restart: i32| {
             let run = Run { pod: name.clone(), container: container.to_owned(), restart };
             if self.asked.insert(run.clone()) {
-                new.push(Begun { run, over });
+                new.push(run);
             }
         };
         let (now, before) = (has_begun(status), has_ended_before(status));
         if now && before && status.restart_count > 0 {
-            ask(status.restart_count - 1, true);
+            ask(status.restart_count - 1);
         }
         // Between two runs the one that ended is the current one.
         if now || before {
-            ask(status.restart_count, false);
+            ask(status.restart_count);
         }
         new
     }
@@ -202,7 +221,7 @@ impl Runs {
     fn is_new(&mut self, run: &Run, lines: &[LogLine]) -> bool {
         let Some(first) = lines.first() else { return false };
         let first = first.time.as_ref().map(|time| (time.seconds, time.nanos));
-        let firsts = self.firsts.entry((run.pod.clone(), run.container.clone())).or_default();
+        let firsts = self.firsts.entry(run.container_of()).or_default();
         match firsts.iter().find(|(known, _)| known == run) {
             // Told by its first lines, which were looked at before: a run printed nowhere else, or dropped.
             Some((_, written)) => written.is_some(),
@@ -242,8 +261,8 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_is_over_is_read_as_the_previous_one() {
-        check(&mut Runs::default(), "run", 3, expect!["2 (over), 3"]);
+    fn a_run_that_is_over_is_read_before_the_current_one() {
+        check(&mut Runs::default(), "run", 3, expect!["2, 3"]);
         check(&mut Runs::default(), "wait:CrashLoopBackOff:3", 3, expect!["3"]);
     }
 
@@ -268,10 +287,7 @@ mod tests {
             let ended = samples::pod("hello-a", "Running", "end:Error:1");
             status.last_state = ended.status.unwrap().container_statuses[0].state.clone();
         }
-        let begun = runs.begun(&pod, "a").into_iter().map(|begun| {
-            let over = if begun.over { " (over)" } else { "" };
-            format!("{}{over}", begun.run.restart)
-        });
+        let begun = runs.begun(&pod, "a").into_iter().map(|run| run.restart.to_string());
         wanted.assert_eq(&begun.collect::<Vec<_>>().join(", "));
     }
 }
