@@ -121,10 +121,11 @@ mod tests {
 
     #[test]
     fn says_what_a_reference_must_be() {
-        for bad in ["", "Hello", "hello world", "./hello.wasm", "/hello", "a//b", "a:b:c", "-a"] {
+        for bad in ["", "Hello", "hello world", "./hello.wasm", "/hello", "a//b", "-a"] {
             check(bad, "must be a name such as `hello`");
         }
         check("hello:", "must have a tag");
+        check("a:b:c", "must have a tag");
         check("hello@sha256:12", "must have `sha256:`");
         check(&"a".repeat(256), "must be at most 255");
     }
