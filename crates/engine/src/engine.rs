@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::effect::Effect;
 use crate::event::{Event, ObjectKey, Rejected, Reply};
+use crate::images::Images;
 use crate::jobs::JobEntry;
 use crate::keys;
 use crate::pods::{Ended, PodEntry};
@@ -53,7 +54,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { jobs: 10_000, live_pods: 10_000, terminated_pods: 12_500, images: 1_000 }
+        Self { jobs: 10_000, live_pods: 4_000, terminated_pods: 12_500, images: 1_000 }
     }
 }
 
@@ -133,7 +134,7 @@ pub struct Engine {
     pub(crate) ended: BTreeMap<u64, Ended>,
     /// Of both.
     pub(crate) pod_names: BTreeMap<ObjectKey, u64>,
-    pub(crate) images: BTreeMap<String, Arc<ImageRecord>>,
+    pub(crate) images: Images,
     pub(crate) recorder: Recorder,
 
     /// Pods that wait for room, in the order they are taken.
@@ -176,7 +177,7 @@ impl Engine {
             pods: BTreeMap::new(),
             ended: BTreeMap::new(),
             pod_names: BTreeMap::new(),
-            images: BTreeMap::new(),
+            images: Images::default(),
             recorder: Recorder::default(),
             waiting: BTreeSet::new(),
             waiting_for_image: BTreeSet::new(),
@@ -260,7 +261,7 @@ impl Engine {
 
     /// Digests of all images there are.
     pub fn image_digests(&self) -> BTreeSet<String> {
-        self.images.values().map(|record| crate::view::digest(record).to_owned()).collect()
+        self.images.digests()
     }
 
     /// A clean stop: closes the store.
@@ -366,7 +367,7 @@ impl Engine {
             self.instance_id = meta.instance_id;
         }
         for record in images {
-            self.images.insert(crate::images::stored_name(&record).to_owned(), Arc::new(record));
+            self.images.insert(Arc::new(record));
         }
         for record in jobs {
             self.load_job(record);

@@ -1,5 +1,6 @@
 //! Images: which names stand for which bytes. The bytes themselves lie in files that the agent keeps.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::ImageRef;
@@ -20,34 +21,83 @@ pub(crate) fn stored_name(record: &ImageRecord) -> &str {
     }
 }
 
+/// Every image there is, by name and by digest.
+#[derive(Default)]
+pub(crate) struct Images {
+    /// By what each record is stored as.
+    by_name: BTreeMap<String, Arc<ImageRecord>>,
+    /// The names of the same bytes.
+    names: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Images {
+    pub(crate) fn insert(&mut self, record: Arc<ImageRecord>) {
+        let name = stored_name(&record).to_owned();
+        self.remove(&name);
+        self.names.entry(digest(&record).to_owned()).or_default().insert(name.clone());
+        self.by_name.insert(name, record);
+    }
+
+    fn remove(&mut self, name: &str) -> Option<Arc<ImageRecord>> {
+        let record = self.by_name.remove(name)?;
+        if let Some(names) = self.names.get_mut(digest(&record)) {
+            names.remove(name);
+            if names.is_empty() {
+                self.names.remove(digest(&record));
+            }
+        }
+        Some(record)
+    }
+
+    fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// By a name in full form, or by digest.
+    fn get(&self, reference: &str) -> Option<&Arc<ImageRecord>> {
+        self.by_name.get(reference).or_else(|| self.by_name.get(self.names_of(reference)?.first()?))
+    }
+
+    fn names_of(&self, digest: &str) -> Option<&BTreeSet<String>> {
+        self.names.get(digest)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &Arc<ImageRecord>)> {
+        self.by_name.iter()
+    }
+
+    pub(crate) fn digests(&self) -> BTreeSet<String> {
+        self.names.keys().cloned().collect()
+    }
+}
+
 impl Engine {
     /// The image a container's `image` means; `None` if the node does not have it.
     pub(crate) fn find_image(&self, image: &str) -> Option<&Arc<ImageRecord>> {
         let reference = ImageRef::parse(image).ok()?;
         match reference.digest() {
-            Some(wanted) => self.images.values().find(|record| digest(record) == wanted),
+            Some(digest) => self.images.get(digest),
             None => self.images.get(&reference.full_name()),
         }
     }
 
     pub(crate) fn image_stored(&mut self, record: ImageRecord, tx: &mut Transaction) {
         let name = stored_name(&record).to_owned();
-        if !self.images.contains_key(&name) && self.images.len() >= self.config.limits.images {
+        let before = self.images.by_name.get(&name).cloned();
+        if before.is_none() && self.images.len() >= self.config.limits.images {
             let most = self.config.limits.images;
             let message = format!(
                 "there are {most} images, the most this agent keeps; delete some: wick image rm NAME"
             );
             return tx.reply(Err(Rejected::Limit(message)));
         }
-        if let Some(before) = self.images.get(&name).cloned()
-            && digest(&before) != digest(&record)
-        {
+        if let Some(before) = before.filter(|before| digest(before) != digest(&record)) {
             self.keep_bytes_of(&before, tx);
         }
         let new_digest = digest(&record).to_owned();
         let record = Arc::new(record);
         tx.image(name.clone(), Some(record.clone()));
-        self.images.insert(name.clone(), record);
+        self.images.insert(record);
         // A name makes the record that stood for the bytes alone superfluous.
         if name != new_digest && self.images.remove(&new_digest).is_some() {
             tx.image(new_digest, None);
@@ -58,8 +108,7 @@ impl Engine {
 
     /// The name is about to mean other bytes. Pods may be pinned to the old ones: they stay, found by digest alone.
     fn keep_bytes_of(&mut self, before: &Arc<ImageRecord>, tx: &mut Transaction) {
-        let same_bytes = self.images.values().filter(|record| digest(record) == digest(before));
-        if same_bytes.count() > 1 {
+        if self.images.names_of(digest(before)).is_some_and(|names| names.len() > 1) {
             return;
         }
         let mut nameless = ImageRecord::clone(before);
@@ -67,9 +116,8 @@ impl Engine {
             image.name.clear();
         }
         let nameless = Arc::new(nameless);
-        let name = stored_name(&nameless).to_owned();
-        tx.image(name.clone(), Some(nameless.clone()));
-        self.images.insert(name, nameless);
+        tx.image(stored_name(&nameless).to_owned(), Some(nameless.clone()));
+        self.images.insert(nameless);
     }
 
     /// Pods that wait for an image are looked at again.
@@ -93,18 +141,15 @@ impl Engine {
     }
 
     pub(crate) fn delete_image(&mut self, reference: &str, tx: &mut Transaction) {
-        let names: Vec<String> = match self.images.get(reference) {
-            Some(_) => vec![reference.to_owned()],
-            None => {
-                let same = self.images.iter().filter(|(_, record)| digest(record) == reference);
-                same.map(|(name, _)| name.clone()).collect()
-            }
+        let names: BTreeSet<String> = match self.images.by_name.get(reference) {
+            Some(_) => [reference.to_owned()].into(),
+            None => self.images.names_of(reference).cloned().unwrap_or_default(),
         };
         let Some(record) = names.first().and_then(|name| self.images.get(name)).cloned() else {
             return tx.reply(Err(Rejected::NotFound { kind: "image", name: reference.to_owned() }));
         };
         let gone = digest(&record).to_owned();
-        let left = self.images.iter().any(|(name, other)| digest(other) == gone && !names.contains(name));
+        let left = self.images.names_of(&gone).is_some_and(|all| all.len() > names.len());
         let user = self.pods.values().find(|pod| {
             let unfinished = !pod.state.is_finished();
             unfinished
@@ -128,6 +173,7 @@ impl Engine {
         if !left {
             tx.effects.push(Effect::RemoveImage { digest: gone });
         }
+        let names = names.into_iter().collect();
         tx.reply(Ok(Reply::ImageDeleted { names, bytes_removed: !left }));
     }
 }
