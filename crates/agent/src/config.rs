@@ -1,92 +1,361 @@
-//! What the daemon can be told, as flags or in the environment.
+//! What the daemon can be told: by flags, else the environment, else one TOML file, else it takes a default.
+//!
+//! [`SETTINGS`] is the list of what can be told; flags, the file's keys, `wickd config show` and the documentation of both
+//! follow it. Deliberately absent: putting settings to use ([`crate::live`] has those that may change while it runs).
 
+mod check;
+mod file;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::Parser;
+use clap::ArgMatches;
+use clap::parser::ValueSource;
 
-/// Runs Kubernetes Jobs on this device: each container a WASI guest, everything that happened kept on disk.
-#[derive(Clone, Debug, Parser)]
-#[command(name = "wickd", version, max_term_width = 100)]
-pub(crate) struct Config {
-    /// Where everything is kept; made if it is not there, used by one wickd at a time
-    #[arg(long, value_name = "DIR", env = "WICK_DATA_DIR", default_value_os_t = default_data_dir())]
-    pub(crate) data_dir: PathBuf,
+pub(crate) use file::Problem;
 
-    /// Unix socket to answer on, for this user only (mode 0600)
-    #[arg(long, value_name = "PATH", env = "WICK_SOCKET", default_value_os_t = default_socket())]
-    pub(crate) socket: PathBuf,
+/// Where the configuration file is, unless one is named.
+const SYSTEM_FILE: &str = "/etc/wick/wickd.toml";
+
+/// What can be told, in one place for all ways to tell it. Everything is optional.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub(crate) struct Given {
+    /// Where everything is kept; made if it is not there, used by one wickd at a time [default: /var/lib/wick for root, else
+    /// ~/.local/state/wick]
+    #[arg(long, value_name = "DIR", env = "WICK_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Unix socket to answer on, for this user only (mode 0600) [default: $XDG_RUNTIME_DIR/wick.sock, else
+    /// /run/wick/wick.sock]
+    #[arg(long, value_name = "PATH", env = "WICK_SOCKET")]
+    pub(crate) socket: Option<PathBuf>,
 
     /// Also answer in plain text on this loopback address, such as 127.0.0.1:7180 (port 0 takes a free one)
-    #[arg(long, value_name = "HOST:PORT", env = "WICK_LISTEN", value_parser = loopback)]
+    #[arg(long, value_name = "HOST:PORT", env = "WICK_LISTEN", value_parser = check::loopback)]
     pub(crate) listen: Option<SocketAddr>,
 
     /// The node's name, in Pods' spec.nodeName [default: the host's name]
-    #[arg(long, value_name = "NAME", env = "WICK_NODE_NAME")]
+    #[arg(long, value_name = "NAME", env = "WICK_NODE_NAME", value_parser = check::node_name)]
     pub(crate) node_name: Option<String>,
 
     /// Let hostPath volumes name this directory and what is below it; may be given several times. None by default
-    #[arg(long = "allow-host-path", value_name = "DIR", env = "WICK_ALLOW_HOST_PATH", value_delimiter = ':', value_parser = absolute)]
-    pub(crate) allow_host_paths: Vec<PathBuf>,
+    #[arg(id = "allow_host_paths", long = "allow-host-path", value_name = "DIR", env = "WICK_ALLOW_HOST_PATH", value_delimiter = ':', value_parser = check::absolute)]
+    pub(crate) allow_host_paths: Option<Vec<PathBuf>>,
 
-    /// Guests that may be there at the same time; Pods wait for the others to end
-    #[arg(long, value_name = "N", env = "WICK_GUESTS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(crate) guests: u32,
+    /// Guests that may be there at the same time, 1 to 10000; Pods wait for the others to end [default: 1000]
+    #[arg(long, value_name = "N", env = "WICK_GUESTS", value_parser = check::guests)]
+    pub(crate) guests: Option<u64>,
 
-    /// The largest image that can be pushed, in MiB
-    #[arg(long, value_name = "MIB", env = "WICK_MAX_IMAGE_MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
-    pub(crate) max_image_mib: u64,
+    /// The largest image that can be pushed, in MiB, 1 to 1024 [default: 64]
+    #[arg(long, value_name = "MIB", env = "WICK_MAX_IMAGE_MIB", value_parser = check::max_image_mib)]
+    pub(crate) max_image_mib: Option<u64>,
 
-    /// What is kept of the output of one run of a container, in KiB; the oldest lines go first
-    #[arg(long, value_name = "KIB", env = "WICK_LOG_KIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(64..=1_048_576))]
-    pub(crate) log_kib: u64,
+    /// What is kept of the output of one run of a container, in KiB, 64 to 1048576; the oldest lines go first [default: 4096]
+    #[arg(long, value_name = "KIB", env = "WICK_LOG_KIB", value_parser = check::log_kib)]
+    pub(crate) log_kib: Option<u64>,
+
+    /// How long guests may go on after the first SIGTERM, in seconds, 0 to 3600; a Pod whose terminationGracePeriodSeconds is
+    /// less is stopped after that [default: 25]
+    #[arg(long, value_name = "SECONDS", env = "WICK_DRAIN_SECONDS", value_parser = check::drain_seconds)]
+    pub(crate) drain_seconds: Option<u64>,
+
+    /// What the agent's own log tells: off, error, warn, info, debug or trace, or directives such as info,runtime=debug
+    /// [default: info]
+    #[arg(long, value_name = "LEVEL", env = "WICK_LOG", value_parser = check::log_level)]
+    pub(crate) log_level: Option<String>,
 }
 
-fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address = text.replacen("localhost:", "127.0.0.1:", 1);
-    let address: SocketAddr =
-        address.parse().map_err(|_| "not an address and a port, such as 127.0.0.1:7180".to_owned())?;
-    if address.ip().is_loopback() {
-        Ok(address)
-    } else {
-        Err("plain text is for loopback only: use 127.0.0.1 or [::1], or the Unix socket".to_owned())
+/// One thing that can be told.
+pub(crate) struct Setting {
+    /// Its key in the file, and its name.
+    pub(crate) key: &'static str,
+    flag: &'static str,
+    variable: &'static str,
+    /// Whether SIGHUP puts a change to use. Other changes wait for the next start.
+    pub(crate) reloads: bool,
+}
+
+/// All of them.
+pub(crate) const SETTINGS: [Setting; 10] = [
+    setting("data_dir", "--data-dir", "WICK_DATA_DIR", false),
+    setting("socket", "--socket", "WICK_SOCKET", false),
+    setting("listen", "--listen", "WICK_LISTEN", false),
+    setting("node_name", "--node-name", "WICK_NODE_NAME", false),
+    setting("allow_host_paths", "--allow-host-path", "WICK_ALLOW_HOST_PATH", true),
+    setting("guests", "--guests", "WICK_GUESTS", false),
+    setting("max_image_mib", "--max-image-mib", "WICK_MAX_IMAGE_MIB", true),
+    setting("log_kib", "--log-kib", "WICK_LOG_KIB", true),
+    setting("drain_seconds", "--drain-seconds", "WICK_DRAIN_SECONDS", true),
+    setting("log_level", "--log-level", "WICK_LOG", true),
+];
+
+const fn setting(key: &'static str, flag: &'static str, variable: &'static str, reloads: bool) -> Setting {
+    Setting { key, flag, variable, reloads }
+}
+
+/// What holds, after all were asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) socket: PathBuf,
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) node_name: Option<String>,
+    pub(crate) allow_host_paths: Vec<PathBuf>,
+    pub(crate) guests: u64,
+    pub(crate) max_image_mib: u64,
+    pub(crate) log_kib: u64,
+    pub(crate) drain_seconds: u64,
+    pub(crate) log_level: String,
+}
+
+impl Config {
+    /// `flags` (with the environment behind them) before the `file` before the defaults.
+    fn merge(flags: Given, file: Given) -> Config {
+        Config {
+            data_dir: flags.data_dir.or(file.data_dir).unwrap_or_else(default_data_dir),
+            socket: flags.socket.or(file.socket).unwrap_or_else(default_socket),
+            listen: flags.listen.or(file.listen),
+            node_name: flags.node_name.or(file.node_name),
+            allow_host_paths: flags.allow_host_paths.or(file.allow_host_paths).unwrap_or_default(),
+            guests: flags.guests.or(file.guests).unwrap_or(1000),
+            max_image_mib: flags.max_image_mib.or(file.max_image_mib).unwrap_or(64),
+            log_kib: flags.log_kib.or(file.log_kib).unwrap_or(4096),
+            drain_seconds: flags.drain_seconds.or(file.drain_seconds).unwrap_or(25),
+            log_level: flags.log_level.or(file.log_level).unwrap_or_else(|| "info".to_owned()),
+        }
+    }
+
+    /// Each setting's value as the file would have it; `None` if it has none. In the order of [`SETTINGS`].
+    pub(crate) fn values(&self) -> [Option<String>; SETTINGS.len()] {
+        let path = |path: &Path| quoted(&path.to_string_lossy());
+        let paths: Vec<String> = self.allow_host_paths.iter().map(|one| path(one)).collect();
+        [
+            Some(path(&self.data_dir)),
+            Some(path(&self.socket)),
+            self.listen.map(|address| quoted(&address.to_string())),
+            self.node_name.as_deref().map(quoted),
+            Some(format!("[{}]", paths.join(", "))),
+            Some(self.guests.to_string()),
+            Some(self.max_image_mib.to_string()),
+            Some(self.log_kib.to_string()),
+            Some(self.drain_seconds.to_string()),
+            Some(quoted(&self.log_level)),
+        ]
     }
 }
 
-fn absolute(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    if path.is_absolute() { Ok(path) } else { Err("must be an absolute path".to_owned()) }
+/// What was told on the command line and in the environment, and which file may say the rest. Asked again at SIGHUP.
+pub(crate) struct Told {
+    flags: Given,
+    /// `--config` or WICK_CONFIG.
+    named: Option<PathBuf>,
+    /// Who told each setting, by its key.
+    by: BTreeMap<&'static str, String>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// The file that was named, or found, cannot be read.
+    #[error("cannot read the configuration file {}", path.display())]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// All that is wrong with it, a line each.
+    #[error("{}", lines(path, problems))]
+    Wrong { path: PathBuf, problems: Vec<Problem> },
+}
+
+/// What holds, and who said so.
+pub(crate) struct Resolved {
+    pub(crate) config: Config,
+    /// The file that was read.
+    pub(crate) file: Option<PathBuf>,
+    /// Who told each setting, by its key; those that are not here have their defaults.
+    by: BTreeMap<&'static str, String>,
+}
+
+impl Told {
+    pub(crate) fn new(flags: Given, named: Option<PathBuf>, matches: &ArgMatches) -> Told {
+        let mut by = BTreeMap::new();
+        for setting in &SETTINGS {
+            match matches.value_source(setting.key) {
+                Some(ValueSource::CommandLine) => by.insert(setting.key, format!("flag {}", setting.flag)),
+                Some(ValueSource::EnvVariable) => {
+                    by.insert(setting.key, format!("environment {}", setting.variable))
+                }
+                _ => None,
+            };
+        }
+        Told { flags, named, by }
+    }
+
+    /// The file that is read: the one named, else the first that is there.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        self.named.clone().or_else(|| places().into_iter().find(|path| path.exists()))
+    }
+
+    /// Reads the file, and says what holds.
+    pub(crate) fn resolve(&self) -> Result<Resolved, ConfigError> {
+        let file = self.file();
+        let (given, lines) = match &file {
+            Some(path) => file::read(path)?,
+            None => Default::default(),
+        };
+        let mut by = self.by.clone();
+        for (key, line) in lines {
+            by.entry(key).or_insert_with(|| {
+                let path = file.as_deref().unwrap_or(Path::new("")).display();
+                format!("file {path}, line {line}")
+            });
+        }
+        Ok(Resolved { config: Config::merge(self.flags.clone(), given), file, by })
+    }
+}
+
+/// Checks one file, whatever else was told.
+pub(crate) fn check(path: &Path) -> Result<(), ConfigError> {
+    file::read(path).map(|_| ())
+}
+
+/// Where a file that was not named may be, the nearest first.
+pub(crate) fn places() -> Vec<PathBuf> {
+    let mut places = vec![PathBuf::from(SYSTEM_FILE)];
+    if !rustix::process::geteuid().is_root() {
+        let config = absolute_variable("XDG_CONFIG_HOME")
+            .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")));
+        places.splice(..0, config.map(|config| config.join("wick/wickd.toml")));
+    }
+    places
+}
+
+impl Resolved {
+    /// What holds, as a file that would say the same, with who said so.
+    pub(crate) fn show(&self) -> String {
+        let mut text = match &self.file {
+            Some(path) => format!("# with {}\n", path.display()),
+            None => format!("# without a file; one would be {}\n", list(&places())),
+        };
+        let values = self.config.values();
+        let lines: Vec<String> = SETTINGS
+            .iter()
+            .zip(values)
+            .map(|(setting, value)| match value {
+                Some(value) => format!("{} = {value}", setting.key),
+                None => format!("# {} =", setting.key),
+            })
+            .collect();
+        let width = lines.iter().map(|line| line.chars().count()).filter(|width| *width < 60).max();
+        for (setting, line) in SETTINGS.iter().zip(lines) {
+            let by = self.by.get(setting.key).map_or("default", String::as_str);
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{line:<width$}  # {by}", width = width.unwrap_or(0));
+        }
+        text
+    }
+}
+
+fn lines(path: &Path, problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(|problem| format!("{}:{problem}", path.display())).collect();
+    lines.join("\n")
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let shown: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    shown.join(" or ")
+}
+
+/// A TOML string.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// Where a service of the system keeps its state; for anybody else, where people's programs do.
 fn default_data_dir() -> PathBuf {
+    if let Some(given) = service_directory("STATE_DIRECTORY") {
+        return given;
+    }
     if rustix::process::geteuid().is_root() {
         return PathBuf::from("/var/lib/wick");
     }
-    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = state.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")));
+    let state = absolute_variable("XDG_STATE_HOME")
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")));
     state.map_or_else(|| PathBuf::from("/var/lib/wick"), |state| state.join("wick"))
 }
 
 /// `wick` looks at the same places.
 fn default_socket() -> PathBuf {
-    match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute()) {
-        Some(dir) => dir.join("wick.sock"),
-        None => PathBuf::from("/run/wick/wick.sock"),
-    }
+    let given = service_directory("RUNTIME_DIRECTORY").or_else(|| absolute_variable("XDG_RUNTIME_DIR"));
+    given.map_or_else(|| PathBuf::from("/run/wick/wick.sock"), |dir| dir.join("wick.sock"))
+}
+
+/// A directory that systemd made for this service; the first if it made several.
+fn service_directory(variable: &str) -> Option<PathBuf> {
+    let given = std::env::var(variable).ok()?;
+    given.split(':').next().map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+fn absolute_variable(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Args;
+
     use super::*;
 
     #[test]
-    fn plain_text_is_for_loopback_only() {
-        assert!(loopback("127.0.0.1:0").is_ok());
-        assert!(loopback("[::1]:7180").is_ok());
-        assert!(loopback("localhost:7180").is_ok());
-        for refused in ["0.0.0.0:7180", "192.0.2.1:7180", "[::]:7180", "7180", "example.com:80"] {
-            assert!(loopback(refused).is_err(), "{refused}");
+    fn every_setting_can_be_told_in_every_way() {
+        let command = Given::augment_args(clap::Command::new("wickd"));
+        let flags: Vec<_> = command.get_arguments().map(|arg| arg.get_id().as_str()).collect();
+        assert_eq!(flags, SETTINGS.map(|setting| setting.key));
+        for (arg, setting) in command.get_arguments().zip(&SETTINGS) {
+            assert_eq!(arg.get_long().map(|long| format!("--{long}")).as_deref(), Some(setting.flag));
+            assert_eq!(arg.get_env().and_then(|name| name.to_str()), Some(setting.variable));
         }
+    }
+
+    #[test]
+    fn flags_go_before_the_file_and_the_file_before_the_defaults() {
+        let flags = Given { guests: Some(5), ..Given::default() };
+        let file = Given { guests: Some(6), log_kib: Some(100), ..Given::default() };
+        let config = Config::merge(flags, file);
+        assert_eq!((config.guests, config.log_kib, config.max_image_mib), (5, 100, 64));
+    }
+
+    #[test]
+    fn what_is_shown_says_the_same_as_a_file() {
+        let told = Given {
+            data_dir: Some("/srv/with \"quotes\" and \\".into()),
+            socket: Some("/run/a.sock".into()),
+            listen: Some("[::1]:80".parse().unwrap()),
+            node_name: Some("gate".into()),
+            allow_host_paths: Some(vec!["/srv/a".into(), "/srv/b".into()]),
+            drain_seconds: Some(7),
+            ..Given::default()
+        };
+        let config = Config::merge(told, Given::default());
+        let resolved = Resolved { config: config.clone(), file: None, by: BTreeMap::new() };
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("wickd.toml");
+        std::fs::write(&path, resolved.show()).unwrap();
+        let (again, _) = file::read(&path).unwrap();
+        assert_eq!(Config::merge(Given::default(), again), config);
     }
 }

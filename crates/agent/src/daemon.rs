@@ -1,14 +1,14 @@
 //! Puts the parts together, runs until told to stop, and takes them apart in the right order.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use api::Grants;
 use engine::store::{DataDir, SledOptions, SledStore};
-use engine::{Config as EngineConfig, Engine, Limits, stored_time};
+use engine::{Config as EngineConfig, Engine, Limits, Recovered, stored_time};
 use runtime::Runtime;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sched::Millis;
 use sched::node::Room;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,35 +16,41 @@ use tokio::sync::{oneshot, watch};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tracing_subscriber::EnvFilter;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Resolved, Told};
 use crate::data::Data;
 use crate::engine_thread;
 use crate::guests::Guests;
 use crate::images::Images;
 use crate::listen::{self, Socket};
+use crate::live::Live;
+use crate::logging::{self, LogLevel};
 use crate::logs::Logs;
+use crate::notify::Notify;
 use crate::services::{self, Agent, Facts};
 
-/// For people on a terminal, JSON for whatever else reads standard error. `WICK_LOG` chooses the levels.
-pub(crate) fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("WICK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    if std::io::stderr().is_terminal() {
-        lines.compact().init();
-    } else {
-        lines.json().flatten_event(true).init();
-    }
-}
+/// After the last guest, at most so long until the process is gone: guests' threads get five seconds, open answers two.
+const WIND_UP: Duration = Duration::from_secs(10);
+/// How long answers that are under way may take to end once the engine has.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Runs the agent until a signal ends it.
-pub(crate) fn run(config: Config) -> anyhow::Result<()> {
+pub(crate) fn run(told: &Told, resolved: Resolved) -> anyhow::Result<()> {
+    let Resolved { config, file, .. } = resolved;
+    let level = logging::start(&config.log_level);
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = file.map(|file| file.display().to_string()),
+        data = %config.data_dir.display(),
+        "starting"
+    );
+    let notify = Notify::from_env();
     raise_file_limit();
+    let began = Instant::now();
     let data_dir = DataDir::lock(&config.data_dir)?;
     let store = SledStore::open(&data_dir, SledOptions::default())?;
+    let condition = store.condition();
     let clock = Clock::resume(stored_time(&store)?);
     let data = Data::at(data_dir.path()).context("cannot use the data directory")?;
     // Few threads: the control plane only parses and answers. Guests have threads of their own.
@@ -61,7 +67,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     };
 
     let runtime = Runtime::new(runtime::Config {
-        live_guests: config.guests,
+        live_guests: u32::try_from(config.guests).unwrap_or(u32::MAX),
         ..runtime::Config::new(data.compiled())
     })?;
     let allocatable = allocatable(&runtime);
@@ -76,16 +82,38 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     let (engine, first) = Engine::open(Box::new(store), engine_config, now)?;
     data.sweep(&engine.pod_uids(), &engine.image_digests()).context("cannot tidy the data directory")?;
 
+    let Recovered { jobs, pods, images, interrupted } = engine.recovered();
+    tracing::info!(
+        jobs,
+        pods,
+        images,
+        interrupted,
+        store_bytes = condition.bytes,
+        clean = condition.clean,
+        ms = began.elapsed().as_millis(),
+        "recovered"
+    );
+
     let (handle, inbox) = engine_thread::channel();
-    let images = Images::new(data.clone(), config.max_image_mib << 20);
-    let logs = Arc::new(Logs::new(data.clone(), clock, config.log_kib << 10));
+    let live = Arc::new(Live::new(&config));
+    let images = Images::new(data.clone(), live.clone());
+    let logs = Arc::new(Logs::new(data.clone(), clock, live.clone()));
+    let guests = Guests::new(
+        runtime.clone(),
+        data.clone(),
+        images.clone(),
+        logs.clone(),
+        handle.clone(),
+        live.clone(),
+    )
+    .context("cannot start a thread")?;
     let agent = Agent {
-        engine: handle.clone(),
+        engine: handle,
         reader: engine.reader(),
-        runtime: runtime.clone(),
-        images: images.clone(),
-        logs: logs.clone(),
-        grants: Arc::new(Grants { host_paths: config.allow_host_paths.clone() }),
+        runtime,
+        images,
+        logs,
+        live,
         facts: Arc::new(Facts {
             clock,
             node_name,
@@ -94,27 +122,52 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
             allocatable,
         }),
     };
-    let guests = Guests::new(runtime, data, images, logs, handle).context("cannot start a thread")?;
-    tokio.block_on(serve(config, agent, socket, |done| {
+    let settings = Settings { told, config, level };
+    tokio.block_on(serve(settings, &notify, agent, socket, |done| {
         engine_thread::spawn(engine, first, inbox, guests, clock, done)
     }))
 }
 
+/// What holds, and where it can be asked for again.
+struct Settings<'a> {
+    told: &'a Told,
+    config: Config,
+    level: LogLevel,
+}
+
+impl Settings<'_> {
+    /// Reads the file again. With one that is wrong everything stays as it is.
+    fn reload(&mut self, live: &Live) {
+        match self.told.resolve() {
+            Ok(resolved) => {
+                live.reload(&mut self.config, resolved.config, &self.level);
+                tracing::info!("configuration reloaded");
+            }
+            Err(error) => {
+                let error = format!("{:#}", anyhow::Error::from(error));
+                tracing::error!(error, "configuration not reloaded; it stays as it was");
+            }
+        }
+    }
+}
+
 /// Answers until a signal comes or the engine fails.
 async fn serve(
-    config: Config,
+    mut settings: Settings<'_>,
+    notify: &Notify,
     agent: Agent,
     mut socket: Socket,
     start_engine: impl FnOnce(oneshot::Sender<anyhow::Result<()>>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let (routes, health) = services::routes(&agent).await?;
-    let loopback = match config.listen {
+    let loopback = match settings.config.listen {
         Some(address) => Some(listen::bind_loopback(address).await?),
         None => None,
     };
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
 
     let (done, mut engine_done) = oneshot::channel();
     start_engine(done)?;
@@ -134,30 +187,57 @@ async fn serve(
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         node = agent.facts.node_name,
-        data = %config.data_dir.display(),
-        socket = %config.socket.display(),
+        data = %settings.config.data_dir.display(),
+        socket = %settings.config.socket.display(),
         listen = listening.map(|address| address.to_string()),
         "ready"
     );
+    notify.ready();
 
-    let ended = tokio::select! {
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
-        ended = &mut engine_done => Some(ended),
-        Some(ended) = servers.join_next() => bail!("a listener ended: {ended:?}"),
-    };
-    services::say_not_serving(&health).await;
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            tracing::info!("stopping");
-            agent.engine.close();
-            engine_done.await
+    let mut draining = false;
+    let ended = {
+        let keep_alive = notify.keep_alive(&agent.engine);
+        tokio::pin!(keep_alive);
+        let mut beats = true;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                _ = hangup.recv() => {
+                    notify.reloading();
+                    settings.reload(&agent.live);
+                    notify.ready();
+                    continue;
+                }
+                () = &mut keep_alive, if beats => {
+                    beats = false;
+                    continue;
+                }
+                ended = &mut engine_done => break ended,
+                Some(ended) = servers.join_next() => bail!("a listener ended: {ended:?}"),
+            }
+            // A signal to end; the second one is in a hurry.
+            let seconds = if draining { 0 } else { agent.live.drain_seconds() };
+            notify.stopping(Duration::from_secs(seconds) + WIND_UP);
+            if draining {
+                tracing::info!("stopping at once");
+                agent.engine.close();
+            } else {
+                draining = true;
+                tracing::info!(seconds, "going down: nothing new begins, guests have their grace");
+                services::say_not_serving(&health).await;
+                agent.engine.drain(Millis::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)));
+            }
         }
     };
-    // The engine has recorded what there was; nobody can be told anything new. Streams end with the process.
+    services::say_not_serving(&health).await;
+    // The engine has recorded what there was, and streams have been told. What does not end by itself now is cut off.
     let _ = stop.send(true);
-    servers.abort_all();
+    drop((agent, health));
+    let all_ended = async { while servers.join_next().await.is_some() {} };
+    if tokio::time::timeout(LAST_ANSWERS, all_ended).await.is_err() {
+        servers.abort_all();
+    }
     match ended {
         Ok(result) => result.inspect(|()| tracing::info!("stopped")),
         Err(_) => bail!("the engine's thread ended without a word; its panic is above"),

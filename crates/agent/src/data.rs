@@ -13,6 +13,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use engine::PodUids;
+
 /// Paths below the data directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Data {
@@ -26,6 +28,14 @@ impl Data {
             private_dir(&dir)?;
         }
         Ok(data)
+    }
+
+    /// What there is of records: it goes where they go.
+    pub(crate) const OF_RECORDS: [&str; 2] = ["pods", "images"];
+
+    /// The bytes of an image in the data directory `root`, which may be another's.
+    pub(crate) fn image_below(root: &Path, digest: &str) -> PathBuf {
+        Data { root: root.to_owned() }.image(digest)
     }
 
     pub(crate) fn images(&self) -> PathBuf {
@@ -58,12 +68,15 @@ impl Data {
         self.pod(uid).join("logs").join(container)
     }
 
-    /// Removes what a crash left behind: whatever belongs to no Pod and no image there is.
-    pub(crate) fn sweep(&self, pod_uids: &BTreeSet<String>, digests: &BTreeSet<String>) -> io::Result<()> {
+    /// Removes what a crash left behind: whatever belongs to no Pod and no image there is, and volumes of Pods that are over.
+    pub(crate) fn sweep(&self, pods: &PodUids, digests: &BTreeSet<String>) -> io::Result<()> {
         for entry in fs::read_dir(self.pods())? {
             let entry = entry?;
-            if !entry.file_name().to_str().is_some_and(|uid| pod_uids.contains(uid)) {
-                remove(&entry.path())?;
+            let name = entry.file_name();
+            match name.to_str() {
+                Some(uid) if pods.unfinished.contains(uid) => {}
+                Some(uid) if pods.ended.contains(uid) => remove(&self.volumes(uid))?,
+                _ => remove(&entry.path())?,
             }
         }
         let known: BTreeSet<PathBuf> = digests.iter().map(|digest| self.image(digest)).collect();

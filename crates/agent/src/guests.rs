@@ -1,7 +1,8 @@
 //! Performs effects: starts and stops guests, and removes what is no longer needed from the disk.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
@@ -13,7 +14,9 @@ use sched::Exit;
 
 use crate::data::{self, Data};
 use crate::engine_thread::{EngineHandle, exit};
+use crate::host_path;
 use crate::images::Images;
+use crate::live::Live;
 use crate::logs::Logs;
 
 /// The guests that run, and the disk they use. Belongs to the engine's thread.
@@ -23,6 +26,7 @@ pub(crate) struct Guests {
     images: Images,
     logs: Arc<Logs>,
     engine: EngineHandle,
+    live: Arc<Live>,
     running: BTreeMap<GuestId, Guest>,
     /// Removing trees takes time that the engine's thread does not have.
     broom: Sender<PathBuf>,
@@ -35,6 +39,7 @@ impl Guests {
         images: Images,
         logs: Arc<Logs>,
         engine: EngineHandle,
+        live: Arc<Live>,
     ) -> std::io::Result<Guests> {
         let (broom, paths) = mpsc::channel::<PathBuf>();
         thread::Builder::new().name("broom".into()).spawn(move || {
@@ -45,7 +50,7 @@ impl Guests {
                 }
             }
         })?;
-        Ok(Guests { runtime, data, images, logs, engine, running: BTreeMap::new(), broom })
+        Ok(Guests { runtime, data, images, logs, engine, live, running: BTreeMap::new(), broom })
     }
 
     pub(crate) fn perform(&mut self, effect: Effect) {
@@ -61,6 +66,20 @@ impl Guests {
             Effect::RemovePod { pod_uid } => self.sweep(self.data.pod(&pod_uid)),
             Effect::RemoveImage { digest } => self.images.remove(&digest, &self.runtime),
         }
+    }
+
+    /// Ends a guest; its handle is no longer needed. False if it has ended already.
+    pub(crate) fn abandon(&mut self, guest: GuestId) -> bool {
+        let running = self.running.remove(&guest);
+        if let Some(running) = &running {
+            running.stop(StopReason::Shutdown, None);
+        }
+        running.is_some()
+    }
+
+    /// How many run.
+    pub(crate) fn running(&self) -> usize {
+        self.running.len()
     }
 
     /// A guest has ended; its handle is no longer needed.
@@ -82,7 +101,13 @@ impl Guests {
 
     fn start(&mut self, start: StartGuest) {
         let id = start.guest;
-        let spec = match self.spec(start) {
+        // For the log alone, and only if somebody reads it.
+        let told = tracing::enabled!(tracing::Level::DEBUG)
+            .then(|| (format!("{}/{}", start.namespace, start.pod), start.container.clone()));
+        if let Some((pod, container)) = &told {
+            tracing::debug!(pod, container, restarts = id.restarts, image = start.digest, "guest starts");
+        }
+        let (spec, held) = match self.spec(start) {
             Ok(spec) => spec,
             Err(why) => {
                 return self.engine.tell(Event::GuestEnded { guest: id, exit: Exit::Refused { why } });
@@ -90,19 +115,29 @@ impl Guests {
         };
         let engine = self.engine.clone();
         let guest = self.runtime.start(spec, move |finished| {
+            drop(held); // What the guest saw of the device was named by these.
+            if let Some((pod, container)) = &told {
+                let code = exit(finished.exit.clone()).code();
+                tracing::debug!(pod, container, restarts = id.restarts, code, "guest ended");
+            }
             engine.tell(Event::GuestEnded { guest: id, exit: exit(finished.exit) });
         });
         self.running.insert(id, guest);
     }
 
-    fn spec(&self, start: StartGuest) -> Result<GuestSpec, String> {
+    /// What the runtime is given, and what must stay open as long as the guest runs.
+    fn spec(&self, start: StartGuest) -> Result<(GuestSpec, Vec<OwnedFd>), String> {
         let StartGuest { guest, pod_uid, container, digest, plan, .. } = start;
         let output = self.logs.writer(&pod_uid, &container, guest.restarts);
         let ContainerPlan { args, env, mounts, fuel, memory_bytes, cpu_millis, allow_net } = plan;
         let image = self.images.find(&digest)?;
-        let mounts = mounts.into_iter().map(|mount| self.mount(mount, &pod_uid)).collect::<Result<_, _>>()?;
+        let mut held = Vec::new();
+        let mounts = mounts
+            .into_iter()
+            .map(|mount| self.mount(mount, &pod_uid, &mut held))
+            .collect::<Result<_, _>>()?;
         let grants = allow_net.iter().map(|grant| grant.parse().map_err(|error| format!("{error}")));
-        Ok(GuestSpec {
+        let spec = GuestSpec {
             args,
             env,
             mounts,
@@ -111,19 +146,27 @@ impl Guests {
             cpu_millis: cpu_millis.map(|millis| u32::try_from(millis).unwrap_or(u32::MAX)),
             allow_net: grants.collect::<Result<_, _>>()?,
             ..GuestSpec::new(image, output)
-        })
+        };
+        Ok((spec, held))
     }
 
-    fn mount(&self, mount: Mount, pod_uid: &str) -> Result<runtime::Mount, String> {
-        let (host, create) = match mount.source {
-            MountSource::EmptyDir { volume } => (self.data.volumes(pod_uid).join(volume), true),
-            MountSource::HostPath { path, create } => (PathBuf::from(path), create),
+    fn mount(&self, mount: Mount, pod_uid: &str, held: &mut Vec<OwnedFd>) -> Result<runtime::Mount, String> {
+        let host = match mount.source {
+            MountSource::EmptyDir { volume } => {
+                let host = self.data.volumes(pod_uid).join(volume);
+                data::private_dir(&host).map_err(|error| {
+                    format!("the volume's directory {} cannot be made: {error}", host.display())
+                })?;
+                host
+            }
+            MountSource::HostPath { path, create } => {
+                // Asked at every start: a grant may have been taken back since the Job was taken in.
+                let dir = host_path::open(Path::new(&path), create, &self.live.grants().host_paths)?;
+                let named = host_path::named(&dir);
+                held.push(dir);
+                named
+            }
         };
-        if create {
-            data::private_dir(&host).map_err(|error| {
-                format!("the volume's directory {} cannot be made: {error}", host.display())
-            })?;
-        }
         Ok(runtime::Mount { host, guest: mount.path, read_only: mount.read_only })
     }
 }

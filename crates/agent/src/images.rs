@@ -9,13 +9,13 @@ use runtime::{Digest, Image, ImageInfo, Refused, Runtime};
 use tempfile::NamedTempFile;
 
 use crate::data::{self, Data};
+use crate::live::Live;
 
 /// Images on disk. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Images {
     data: Data,
-    /// The largest image that is taken, in bytes.
-    pub(crate) max_bytes: u64,
+    live: Arc<Live>,
     /// Digests that a push is at work on, and how many pushes: their bytes must not be removed under it.
     pushed: Arc<Mutex<BTreeMap<String, usize>>>,
 }
@@ -59,8 +59,13 @@ pub(crate) enum PushError {
 }
 
 impl Images {
-    pub(crate) fn new(data: Data, max_bytes: u64) -> Images {
-        Images { data, max_bytes, pushed: Arc::default() }
+    pub(crate) fn new(data: Data, live: Arc<Live>) -> Images {
+        Images { data, live, pushed: Arc::default() }
+    }
+
+    /// The largest image that is taken, in bytes.
+    pub(crate) fn max_bytes(&self) -> u64 {
+        self.live.max_image_bytes()
     }
 
     /// The image with this digest, as the runtime takes it.
@@ -71,7 +76,7 @@ impl Images {
 
     pub(crate) fn receive(&self) -> io::Result<Incoming> {
         let file = NamedTempFile::new_in(self.data.images())?;
-        Ok(Incoming { file, bytes: 0, max_bytes: self.max_bytes })
+        Ok(Incoming { file, bytes: 0, max_bytes: self.max_bytes() })
     }
 
     /// Checks what was received and gives it its place. Blocks: it reads and syncs files.
@@ -104,11 +109,15 @@ impl Images {
         Ok(Received { image: Image { digest, path }, info, bytes, created, _hold: hold })
     }
 
-    /// Takes back what a push stored, because nothing will speak of it.
-    pub(crate) fn discard(&self, received: Received) {
-        if received.created {
+    /// Takes back what a push stored, because nothing will speak of it; `known` is whether something does all the same.
+    pub(crate) fn discard(&self, received: Received, known: impl FnOnce() -> bool) {
+        // Under the lock, so that no other push of the same bytes begins in between.
+        let pushed = self.lock();
+        let others = pushed.get(&received.image.digest.to_string()).is_some_and(|pushes| *pushes > 1);
+        if received.created && !others && !known() {
             let _ = fs::remove_file(&received.image.path);
         }
+        drop(pushed); // Before `received`, whose hold takes it again.
     }
 
     /// Removes the bytes that no name refers to any more, unless they are being pushed again.

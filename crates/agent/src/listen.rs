@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use http::{Request, header};
+use rustix::fs::Mode;
 use tokio::net::{TcpListener, UnixListener};
 use tonic::Status;
 use tonic::body::Body;
@@ -44,8 +45,11 @@ impl Socket {
         // Bound under another name and renamed, so that it is never there with more rights than it should have.
         let beside = path.with_extension("new");
         let _ = fs::remove_file(&beside);
-        let listener = UnixListener::bind(&beside)
-            .with_context(|| format!("cannot listen on {shown}; choose another path with --socket"))?;
+        let umask = rustix::process::umask(Mode::from_raw_mode(0o177));
+        let bound = UnixListener::bind(&beside);
+        rustix::process::umask(umask);
+        let listener =
+            bound.with_context(|| format!("cannot listen on {shown}; choose another path with --socket"))?;
         fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))?;
         fs::rename(&beside, path)?;
         Ok(Socket { listener: Some(listener), path: path.to_owned() })

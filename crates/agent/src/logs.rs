@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::data::Data;
+use crate::live::Live;
 pub(crate) use reader::LogReader;
 use writer::LogWriter;
 
@@ -29,16 +30,14 @@ type Run = (String, String, u32);
 pub(crate) struct Logs {
     data: Data,
     clock: Clock,
-    /// When the file written to is so large, another one is begun, in bytes.
-    file_bytes: u64,
+    live: Arc<Live>,
     /// The runs that go on; a reader waits for them.
     writers: Mutex<BTreeMap<Run, Weak<LogWriter>>>,
 }
 
 impl Logs {
-    /// Keeps about `max_bytes` of each run.
-    pub(crate) fn new(data: Data, clock: Clock, max_bytes: u64) -> Logs {
-        Logs { data, clock, file_bytes: max_bytes / FILES, writers: Mutex::default() }
+    pub(crate) fn new(data: Data, clock: Clock, live: Arc<Live>) -> Logs {
+        Logs { data, clock, live, writers: Mutex::default() }
     }
 
     /// Where a run's output goes. Nothing is written before the guest does.
@@ -61,6 +60,11 @@ impl Logs {
         let run = (pod_uid.to_owned(), container.to_owned(), restarts);
         let writer = self.writers().get(&run)?.upgrade()?;
         Some(writer.growth())
+    }
+
+    /// When the file written to is so large, another one is begun, in bytes.
+    fn file_bytes(&self) -> u64 {
+        self.live.log_bytes() / FILES
     }
 
     fn file(&self, (pod_uid, container, restarts): &Run) -> PathBuf {

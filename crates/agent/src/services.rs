@@ -12,7 +12,6 @@ mod watch;
 
 use std::sync::Arc;
 
-use api::Grants;
 use api::pb::wick::v1::event_service_server::EventServiceServer;
 use api::pb::wick::v1::image_service_server::ImageServiceServer;
 use api::pb::wick::v1::job_service_server::JobServiceServer;
@@ -27,6 +26,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::engine_thread::EngineHandle;
 use crate::images::Images;
+use crate::live::Live;
 use crate::logs::Logs;
 pub(crate) use node::Facts;
 
@@ -41,7 +41,7 @@ pub(crate) struct Agent {
     pub(crate) runtime: Runtime,
     pub(crate) images: Images,
     pub(crate) logs: Arc<Logs>,
-    pub(crate) grants: Arc<Grants>,
+    pub(crate) live: Arc<Live>,
     pub(crate) facts: Arc<Facts>,
 }
 

@@ -107,8 +107,10 @@ fn source(volume: &Volume) -> MountSource {
     }
 }
 
+/// A container's limit on a resource; 0 is none, as on Kubernetes.
 fn limit(container: &Container, resource: &str) -> Option<Quantity> {
-    container.resources.as_ref()?.limits.get(resource)?.parse().ok()
+    let limit: Quantity = container.resources.as_ref()?.limits.get(resource)?.parse().ok()?;
+    (!limit.is_zero()).then_some(limit)
 }
 
 /// What a container requests of a resource; its limit where it requests nothing.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use sched::backoff::JobBackoff;
 use sched::job::{Failure, Job as State, Live, Phase, RestartPolicy, Spec, Verdict};
-use sched::{Millis, Now, Steady, names};
+use sched::{Millis, Now, Steady};
 
 use crate::field_error::{FieldErrors, FieldPath};
 use crate::pb::k8s::batch::v1::{Job, JobCondition, JobSpec, JobStatus, UncountedTerminatedPods};
@@ -80,6 +80,11 @@ impl NewJob {
         self.text(|meta| &meta.name)
     }
 
+    /// What a generated name begins with.
+    pub fn generate_name(&self) -> &str {
+        self.text(|meta| &meta.generate_name)
+    }
+
     fn text(&self, field: fn(&ObjectMeta) -> &String) -> &str {
         self.job.metadata.as_ref().map_or("", |meta| field(meta))
     }
@@ -94,15 +99,12 @@ impl NewJob {
         self.text(|meta| &meta.resource_version)
     }
 
-    /// The Job as it is first stored, under this identity.
-    pub fn stamp(self, uid: &str, ordinal: u64, now: Timestamp) -> Job {
+    /// The Job as it is first stored, under this name and identity.
+    pub fn stamp(self, name: String, uid: &str, now: Timestamp) -> Job {
         let mut job = self.job;
         let meta = job.metadata.get_or_insert_default();
-        if meta.name.is_empty() {
-            meta.name = names::generate(&meta.generate_name, ordinal.rotate_left(40), ordinal);
-        }
         *meta = ObjectMeta {
-            name: std::mem::take(&mut meta.name),
+            name,
             generate_name: std::mem::take(&mut meta.generate_name),
             namespace: std::mem::take(&mut meta.namespace),
             labels: std::mem::take(&mut meta.labels),
@@ -157,7 +159,9 @@ fn drop_generated(job: &mut Job) {
     spec.selector = None;
     spec.manual_selector = None;
     let template = spec.template.as_mut().and_then(|template| template.metadata.as_mut());
-    for meta in template.into_iter().chain(&mut job.metadata) {
+    // A Job has these labels only if it inherited them; one of its own by such a name is its owner's business.
+    let inherited = job.metadata.as_mut().filter(|meta| meta.labels.contains_key(CONTROLLER_UID));
+    for meta in template.into_iter().chain(inherited) {
         for label in GENERATED_LABELS {
             meta.labels.remove(label);
         }
@@ -227,6 +231,13 @@ fn validate(job: &Job, grants: &Grants, errors: &mut FieldErrors) {
         Some(template) => pod_template::validate(template, &path.field("template"), grants, errors),
         None => errors.required(path.field("template"), "needed; say what the Job's Pods are to run"),
     }
+}
+
+/// The images of the containers in a Job's template, in order.
+pub fn images(job: &Job) -> impl Iterator<Item = &str> {
+    let template = job.spec.iter().filter_map(|spec| spec.template.as_ref());
+    let containers = template.filter_map(|template| template.spec.as_ref()).flat_map(|spec| &spec.containers);
+    containers.map(|container| container.image.as_str())
 }
 
 /// What is asked of a stored Job, for decisions.

@@ -89,6 +89,11 @@ pub fn image(pod: &Pod, index: usize) -> &str {
     container(pod, index).map_or("", |container| &container.image)
 }
 
+/// The images of all containers, in order.
+pub fn images(pod: &Pod) -> impl Iterator<Item = &str> {
+    pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.image.as_str())
+}
+
 /// What a Pod takes of its node: a place for each container, and what they request.
 pub fn room(pod: &Pod) -> Room {
     let containers = pod.spec.as_ref().map_or(&[][..], |spec| &spec.containers);

@@ -209,7 +209,7 @@ fn validate_env(env: &[EnvVar], path: &FieldPath, errors: &mut FieldErrors) {
 }
 
 fn validate_resources(resources: &ResourceRequirements, path: &FieldPath, errors: &mut FieldErrors) {
-    const KNOWN: [&str; 4] = ["cpu", "memory", "ephemeral-storage", FUEL];
+    const KNOWN: [&str; 3] = ["cpu", "memory", FUEL];
     for (field, amounts) in [("limits", &resources.limits), ("requests", &resources.requests)] {
         let path = path.field(field);
         for (name, amount) in amounts {

@@ -1,4 +1,6 @@
-//! What goes out: to be done once it is recorded.
+//! What goes out: to be done, or told, once it is recorded.
+
+use crate::event::ObjectKey;
 
 /// One run of a container. Never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -9,6 +11,48 @@ pub struct GuestId {
     pub container: u32,
     /// How often it was started before.
     pub restarts: u32,
+}
+
+/// Something people may want to read of in the agent's log. Nothing is done about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Milestone {
+    /// A Job is new.
+    JobCreated {
+        /// Which.
+        key: ObjectKey,
+        /// Its uid.
+        uid: String,
+    },
+    /// A Job came to its end.
+    JobFinished {
+        /// Which.
+        key: ObjectKey,
+        /// Its verdict, as the Event about it has it: `Completed`, `BackoffLimitExceeded`, …
+        reason: &'static str,
+        /// Whether it failed.
+        failed: bool,
+    },
+    /// A Job is gone.
+    JobDeleted {
+        /// Which.
+        key: ObjectKey,
+    },
+    /// A name stands for an image's bytes.
+    ImageStored {
+        /// The name; empty for bytes without one.
+        name: String,
+        /// The bytes' digest.
+        digest: String,
+        /// How many they are.
+        size_bytes: u64,
+    },
+    /// Names of an image are gone.
+    ImageDeleted {
+        /// The names.
+        names: Vec<String>,
+        /// The bytes' digest.
+        digest: String,
+    },
 }
 
 /// Something to do outside, once what led to it is on disk.

@@ -5,20 +5,21 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use api::pb::wick::v1::{ImageRecord, JobRecord, MetaRecord, PodRecord};
-use prost::Message;
 use sched::node::Room;
 use sched::{Now, Steady};
 use sha2::{Digest, Sha256};
 
-use crate::effect::Effect;
+use crate::effect::{Effect, Milestone};
 use crate::event::{Event, ObjectKey, Rejected, Reply};
 use crate::images::Images;
 use crate::jobs::JobEntry;
 use crate::keys;
+use crate::pause::Pause;
 use crate::pods::{Ended, PodEntry};
 use crate::recorder::Recorder;
+use crate::records::StoredRecord;
 use crate::store::{Store, StoreError};
-use crate::transaction::Transaction;
+use crate::transaction::{Prepared, Transaction};
 use crate::view::Reader;
 
 /// After a start the revision goes on this far beyond the last one stored: Events get revisions too but are not stored, and
@@ -48,13 +49,13 @@ pub struct Limits {
     /// Finished Pods that are kept to be looked at; the oldest go first (kube-controller-manager's
     /// `--terminated-pod-gc-threshold` is 12,500).
     pub terminated_pods: usize,
-    /// Names of images.
+    /// Names of images; all of one digest must fit in one commit, to be deleted together.
     pub images: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { jobs: 10_000, live_pods: 4_000, terminated_pods: 12_500, images: 1_000 }
+        Self { jobs: 10_000, live_pods: 4_000, terminated_pods: 12_500, images: 500 }
     }
 }
 
@@ -65,6 +66,8 @@ pub struct Applied {
     pub replies: Vec<Result<Reply, Rejected>>,
     /// What to do outside.
     pub effects: Vec<Effect>,
+    /// What to tell in the agent's log.
+    pub milestones: Vec<Milestone>,
     /// The revision readers see now.
     pub revision: u64,
     /// There is more to do at this very time (a commit has a size): apply again, with further events or with none.
@@ -101,8 +104,32 @@ pub struct StoredTime {
 /// When the last commit was made, if there was one.
 pub fn stored_time(store: &dyn Store) -> Result<Option<StoredTime>, OpenError> {
     let Some(bytes) = store.history().get(keys::META)? else { return Ok(None) };
-    let meta: MetaRecord = decode(keys::META, &bytes)?;
-    Ok(Some(StoredTime { wall_ms: meta.wall_ms, steady_ms: meta.steady_ms }))
+    match StoredRecord::decode(keys::META, &bytes)? {
+        StoredRecord::Meta(meta) => Ok(Some(StoredTime { wall_ms: meta.wall_ms, steady_ms: meta.steady_ms })),
+        StoredRecord::Job(_) | StoredRecord::Pod(_) | StoredRecord::Image(_) => Ok(None),
+    }
+}
+
+/// The uids of all Pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodUids {
+    /// Of those that are not over: they may have volumes.
+    pub unfinished: BTreeSet<String>,
+    /// Of those that are: only their logs are of use.
+    pub ended: BTreeSet<String>,
+}
+
+/// What an engine found when it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Jobs, finished ones included.
+    pub jobs: usize,
+    /// Pods, finished ones included.
+    pub pods: usize,
+    /// Names of images.
+    pub images: usize,
+    /// Containers that were running when the agent or the device went down.
+    pub interrupted: usize,
 }
 
 /// What asks to be looked at again at a time.
@@ -136,6 +163,11 @@ pub struct Engine {
     pub(crate) pod_names: BTreeMap<ObjectKey, u64>,
     pub(crate) images: Images,
     pub(crate) recorder: Recorder,
+    recovered: Recovered,
+
+    pub(crate) pause: Pause,
+    /// A commit there was no room for. What is in memory is ahead of the disk by it.
+    pub(crate) held: Option<Box<Prepared>>,
 
     /// Pods that wait for room, in the order they are taken.
     pub(crate) waiting: BTreeSet<u64>,
@@ -179,6 +211,9 @@ impl Engine {
             pod_names: BTreeMap::new(),
             images: Images::default(),
             recorder: Recorder::default(),
+            recovered: Recovered::default(),
+            pause: Pause::default(),
+            held: None,
             waiting: BTreeSet::new(),
             waiting_for_image: BTreeSet::new(),
             used: Room::default(),
@@ -195,16 +230,32 @@ impl Engine {
         engine.revision += REVISION_GAP;
         engine.reader = Reader::new(engine.store.history(), engine.revision);
         engine.reader.publish(engine.everything());
+        engine.look_for_room(now)?;
         let mut tx = Transaction::new(now);
-        engine.interrupt(&mut tx);
+        engine.recovered = Recovered {
+            jobs: engine.jobs.len(),
+            pods: engine.pods.len() + engine.ended.len(),
+            images: engine.images.iter().count(),
+            interrupted: engine.interrupt(&mut tx),
+        };
         let applied = engine.advance(tx)?;
         Ok((engine, applied))
     }
 
     /// Records `events` and what follows from them and from the time, all in one commit; `events` that did not fit in it are
-    /// left where they are. An error is the store's: what is in memory is then ahead of what is on disk, and the engine must
-    /// be dropped.
+    /// left where they are. So are all of them while a commit is held because the disk is full ([`Engine::holds`]).
+    ///
+    /// An error is the store's: what is in memory is then ahead of what is on disk, and the engine must be dropped.
     pub fn apply(&mut self, events: &mut VecDeque<Event>, now: Now) -> Result<Applied, StoreError> {
+        if let Some(held) = self.held.take() {
+            let mut applied = self.finish(held, now)?;
+            if self.held.is_none() {
+                self.look_for_room(now)?;
+                applied.more = self.has_work() || !events.is_empty();
+            }
+            return Ok(applied);
+        }
+        self.look_for_room(now)?;
         let mut tx = Transaction::new(now);
         while !tx.is_full() {
             let Some(event) = events.pop_front() else { break };
@@ -212,7 +263,7 @@ impl Engine {
             self.settle(&mut tx);
         }
         let mut applied = self.advance(tx)?;
-        applied.more |= !events.is_empty();
+        applied.more |= !events.is_empty() && !self.holds();
         Ok(applied)
     }
 
@@ -241,7 +292,14 @@ impl Engine {
 
     /// When to call [`Engine::apply`] again although nothing came in.
     pub fn next_wake(&self) -> Option<Steady> {
-        self.timers.first().map(|(at, _)| *at)
+        // While a commit is held, no timer can be served.
+        let timer = self.timers.first().map(|(at, _)| *at).filter(|_| !self.holds());
+        [timer, self.pause.look_again_at()].into_iter().flatten().min()
+    }
+
+    /// What was found when the store was opened.
+    pub fn recovered(&self) -> Recovered {
+        self.recovered
     }
 
     /// Reads what was committed, from any thread.
@@ -255,8 +313,14 @@ impl Engine {
     }
 
     /// Uids of all Pods there are: whatever else lies on disk for a Pod is left over.
-    pub fn pod_uids(&self) -> BTreeSet<String> {
-        self.pods.keys().chain(self.ended.keys()).map(|ordinal| self.uid(*ordinal)).collect()
+    pub fn pod_uids(&self) -> PodUids {
+        let (ended, unfinished) = self.pods.iter().partition::<Vec<_>, _>(|(_, pod)| pod.state.is_finished());
+        let uids =
+            |ordinals: &mut dyn Iterator<Item = &u64>| ordinals.map(|ordinal| self.uid(*ordinal)).collect();
+        PodUids {
+            unfinished: uids(&mut unfinished.iter().map(|(ordinal, _)| *ordinal)),
+            ended: uids(&mut ended.iter().map(|(ordinal, _)| *ordinal).chain(self.ended.keys())),
+        }
     }
 
     /// Digests of all images there are.
@@ -264,9 +328,14 @@ impl Engine {
         self.images.digests()
     }
 
-    /// A clean stop: closes the store.
+    /// A clean stop: closes the store. A commit that was held is tried once more; if there still is no room for it, the error
+    /// says so, and what it held will be found interrupted.
     pub fn close(mut self) -> Result<(), StoreError> {
-        self.store.close()
+        let last = match self.held.take() {
+            Some(held) => self.write(&held.batch),
+            None => Ok(()),
+        };
+        self.store.close().and(last)
     }
 
     /// Records the fact, and answers.
@@ -289,12 +358,13 @@ impl Engine {
                 self.reconcile_job(job, tx);
             } else if let Some(pod) = self.dirty_pods.pop_first() {
                 self.reconcile_pod(pod, tx);
+            } else if let Some(pod) = self.doomed.pop_first() {
+                // Before anything is admitted: Pods of a Job that has gone may be among those that wait.
+                self.remove_ended(pod, tx);
             } else if std::mem::take(&mut self.admit_again) {
                 self.admit(tx);
             } else if let Some(job) = self.dirty_jobs.pop_first() {
                 self.reconcile_job(job, tx);
-            } else if let Some(pod) = self.doomed.pop_first() {
-                self.remove_ended(pod, tx);
             } else {
                 return;
             }
@@ -339,17 +409,12 @@ impl Engine {
         let mut meta: Option<MetaRecord> = None;
         let mut failed = None;
         self.store.load(b"", &mut |key, bytes| {
-            let read = if key == keys::META {
-                decode(key, bytes).map(|record| meta = Some(record))
-            } else if key.starts_with(keys::JOBS) {
-                decode(key, bytes).map(|record| jobs.push(record))
-            } else if key.starts_with(keys::PODS) {
-                decode(key, bytes).map(|record: PodRecord| pods.push(record))
-            } else if key.starts_with(keys::IMAGES) {
-                decode(key, bytes).map(|record| images.push(record))
-            } else {
-                Err(OpenError::Record { key: show(key), why: "no such kind of record".into() })
-            };
+            let read = StoredRecord::decode(key, bytes).map(|record| match record {
+                StoredRecord::Meta(record) => meta = Some(record),
+                StoredRecord::Job(record) => jobs.push(record),
+                StoredRecord::Pod(record) => pods.push(record),
+                StoredRecord::Image(record) => images.push(record),
+            });
             match read {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
@@ -377,12 +442,4 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-fn decode<M: Message + Default>(key: &[u8], bytes: &[u8]) -> Result<M, OpenError> {
-    M::decode(bytes).map_err(|error| OpenError::Record { key: show(key), why: error.to_string() })
-}
-
-fn show(key: &[u8]) -> String {
-    String::from_utf8_lossy(key).into_owned()
 }

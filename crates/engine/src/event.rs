@@ -152,7 +152,10 @@ pub enum Rejected {
     /// The change is not allowed; every reason with its path.
     #[error("{0}")]
     Invalid(FieldErrors),
-    /// A limit of this agent.
+    /// A limit of this agent, or of its disk.
     #[error("{0}")]
     Limit(String),
+    /// Nothing new is begun any more.
+    #[error("the agent is going down; ask again when it is back")]
+    GoingDown,
 }

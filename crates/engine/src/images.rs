@@ -5,12 +5,17 @@ use std::sync::Arc;
 
 use api::ImageRef;
 use api::pb::wick::v1::{Image, ImageRecord};
+use prost::Message;
+use sched::job::Phase;
 
-use crate::effect::Effect;
+use crate::effect::{Effect, Milestone};
 use crate::engine::Engine;
 use crate::event::{Rejected, Reply};
 use crate::transaction::Transaction;
 use crate::view::digest;
+
+/// The largest record of an image, in bytes: names of exports and imports are cut before they come here.
+const RECORD_MAX: usize = 128 << 10;
 
 /// What a record is found by: its name, or its digest if it has none.
 pub(crate) fn stored_name(record: &ImageRecord) -> &str {
@@ -83,6 +88,17 @@ impl Engine {
 
     pub(crate) fn image_stored(&mut self, record: ImageRecord, tx: &mut Transaction) {
         let name = stored_name(&record).to_owned();
+        let nameless = name == digest(&record);
+        if nameless && self.images.names_of(&name).is_some() {
+            return tx.reply(Ok(Reply::Done)); // The bytes have a name already, or are known without one.
+        }
+        let bytes = record.encoded_len();
+        if bytes > RECORD_MAX {
+            let message =
+                format!("the image's record of {bytes} bytes is too large; the most is {RECORD_MAX}");
+            return tx.reply(Err(Rejected::Limit(message)));
+        }
+        self.collect_displaced(tx);
         let before = self.images.by_name.get(&name).cloned();
         if before.is_none() && self.images.len() >= self.config.limits.images {
             let most = self.config.limits.images;
@@ -91,52 +107,88 @@ impl Engine {
             );
             return tx.reply(Err(Rejected::Limit(message)));
         }
+        if let Some(refusal) = self.refusal(record.encoded_len()) {
+            return tx.reply(Err(refusal));
+        }
+        tx.milestones.push(Milestone::ImageStored {
+            name: record.image.as_ref().map_or(String::new(), |image| image.name.clone()),
+            digest: digest(&record).to_owned(),
+            size_bytes: record.image.as_ref().map_or(0, |image| image.size_bytes),
+        });
         if let Some(before) = before.filter(|before| digest(before) != digest(&record)) {
-            self.keep_bytes_of(&before, tx);
+            self.let_go(&before, tx);
         }
         let new_digest = digest(&record).to_owned();
         let record = Arc::new(record);
         tx.image(name.clone(), Some(record.clone()));
         self.images.insert(record);
         // A name makes the record that stood for the bytes alone superfluous.
-        if name != new_digest && self.images.remove(&new_digest).is_some() {
+        if !nameless && self.images.remove(&new_digest).is_some() {
             tx.image(new_digest, None);
         }
         self.look_for_images_again();
         tx.reply(Ok(Reply::Done));
     }
 
-    /// The name is about to mean other bytes. Pods may be pinned to the old ones: they stay, found by digest alone.
-    fn keep_bytes_of(&mut self, before: &Arc<ImageRecord>, tx: &mut Transaction) {
+    /// The name is about to mean other bytes. The old ones stay as long as somebody is pinned to them.
+    fn let_go(&mut self, before: &ImageRecord, tx: &mut Transaction) {
         if self.images.names_of(digest(before)).is_some_and(|names| names.len() > 1) {
             return;
         }
-        let mut nameless = ImageRecord::clone(before);
-        if let Some(image) = &mut nameless.image {
+        let mut displaced = ImageRecord { displaced: true, ..before.clone() };
+        if let Some(image) = &mut displaced.image {
             image.name.clear();
         }
-        let nameless = Arc::new(nameless);
-        tx.image(stored_name(&nameless).to_owned(), Some(nameless.clone()));
-        self.images.insert(nameless);
+        let displaced = Arc::new(displaced);
+        tx.image(stored_name(&displaced).to_owned(), Some(displaced.clone()));
+        self.images.insert(displaced);
     }
 
-    /// Pods that wait for an image are looked at again.
+    /// Bytes that lost their name to others go when nothing unfinished is pinned to them.
+    fn collect_displaced(&mut self, tx: &mut Transaction) {
+        let displaced: BTreeSet<String> = self
+            .images
+            .iter()
+            .filter(|(_, record)| record.displaced)
+            .map(|(_, record)| digest(record).to_owned())
+            .collect();
+        if displaced.is_empty() {
+            return;
+        }
+        let unfinished = self.jobs.values().filter(|job| !matches!(job.state.phase, Phase::Finished(_)));
+        let pinned: BTreeSet<String> = unfinished
+            .flat_map(|job| api::job::images(&job.object))
+            .chain(self.pods.values().flat_map(|pod| api::pod::images(&pod.object)))
+            .filter_map(|image| Some(ImageRef::parse(image).ok()?.digest()?.to_owned()))
+            .collect();
+        for digest in displaced.difference(&pinned) {
+            self.images.remove(digest);
+            tx.image(digest.clone(), None);
+            if self.images.names_of(digest).is_none() {
+                tx.effects.push(Effect::RemoveImage { digest: digest.clone() });
+            }
+        }
+    }
+
+    /// Pods that wait for an image are looked at again; those that have all theirs now take their place on the node.
     fn look_for_images_again(&mut self) {
         for ordinal in std::mem::take(&mut self.waiting_for_image) {
             let Some(object) = self.pods.get(&ordinal).map(|pod| pod.object.clone()) else { continue };
-            let containers = self.pods.get(&ordinal).map_or(0, |pod| pod.state.containers.len());
-            for index in 0..containers {
-                let present = self.find_image(api::pod::image(&object, index)).is_some();
-                if let Some(pod) = self.pods.get_mut(&ordinal)
-                    && let Some(container) = pod.state.containers.get_mut(index)
-                {
-                    container.image_present = present;
-                    if !present {
-                        self.waiting_for_image.insert(ordinal);
-                    }
-                }
+            let present: Vec<bool> =
+                api::pod::images(&object).map(|image| self.find_image(image).is_some()).collect();
+            let Some(pod) = self.pods.get_mut(&ordinal) else { continue };
+            let mut changed = false;
+            for (container, present) in pod.state.containers.iter_mut().zip(present) {
+                changed |= std::mem::replace(&mut container.image_present, present) != present;
             }
-            self.dirty_pods.insert(ordinal);
+            if !pod.has_images() {
+                self.waiting_for_image.insert(ordinal);
+            } else if pod.state.started.is_some() {
+                self.used = self.used.plus(pod.take_place());
+            }
+            if changed {
+                self.dirty_pods.insert(ordinal);
+            }
         }
     }
 
@@ -170,10 +222,11 @@ impl Engine {
             self.images.remove(name);
             tx.image(name.clone(), None);
         }
+        let names: Vec<String> = names.into_iter().collect();
+        tx.milestones.push(Milestone::ImageDeleted { names: names.clone(), digest: gone.clone() });
         if !left {
             tx.effects.push(Effect::RemoveImage { digest: gone });
         }
-        let names = names.into_iter().collect();
         tx.reply(Ok(Reply::ImageDeleted { names, bytes_removed: !left }));
     }
 }

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use api::NewJob;
 use api::pb::k8s::batch::v1::Job;
 use api::pb::k8s::core::v1::ObjectReference;
 use api::pb::wick::v1::JobRecord;
+use api::{FieldErrors, FieldPath, NewJob};
 use prost::Message;
 use sched::job::{self, Failure, Live, Phase, PodExit, Stop, Verdict};
 use sched::{Now, Steady, names};
 
+use crate::effect::Milestone;
 use crate::engine::{Engine, Subject};
 use crate::event::{ObjectKey, Outcome, Rejected, Reply, WriteMode};
 use crate::keys;
@@ -80,8 +81,11 @@ impl JobEntry {
         Live { restarts: 0, ..self.live }
     }
 
+    /// What it takes to record, at most.
     fn bytes(&self) -> usize {
-        self.object.encoded_len() + 200
+        let object = self.revised.as_ref().map_or_else(|| self.object.encoded_len(), Message::encoded_len);
+        // Two conditions, the counts, and what is decided from.
+        object + 1024
     }
 
     /// What names of its Pods are stirred with.
@@ -102,8 +106,24 @@ impl Engine {
         self.insert_job(ordinal, entry);
     }
 
+    /// The name asked for; one that is generated is made so that no other Job has it.
+    fn free_name(&self, new: &NewJob, ordinal: u64) -> String {
+        if !new.name().is_empty() {
+            return new.name().to_owned();
+        }
+        let mut attempt = ordinal;
+        loop {
+            let name = names::generate(new.generate_name(), 0, attempt);
+            if !self.job_names.contains_key(&ObjectKey::new(new.namespace(), name.clone())) {
+                return name;
+            }
+            attempt += 1;
+        }
+    }
+
     fn insert_job(&mut self, ordinal: u64, entry: JobEntry) {
-        self.job_names.insert(entry.key.clone(), ordinal);
+        let before = self.job_names.insert(entry.key.clone(), ordinal);
+        assert_eq!(before, None, "two Jobs have one name");
         self.job_uids.insert(entry.uid.clone(), ordinal);
         self.jobs.insert(ordinal, entry);
     }
@@ -140,15 +160,23 @@ impl Engine {
         }
         let ordinal = self.next_ordinal;
         let uid = self.uid(ordinal);
-        let object = new.stamp(&uid, ordinal, tx.now.wall);
+        let name = self.free_name(&new, ordinal);
+        let object = new.stamp(name, &uid, tx.now.wall);
+        if let Some(refusal) = too_large(&object) {
+            return tx.reply(Err(refusal));
+        }
         if dry_run {
             return tx.reply(Ok(Reply::Job { job: Arc::new(object), outcome: Outcome::Created }));
+        }
+        if let Some(refusal) = self.refusal(object.encoded_len()) {
+            return tx.reply(Err(refusal));
         }
         self.new_ordinal();
         let state = api::job::new_state(&object);
         let entry = JobEntry::new(object, state, 0, false);
         tx.touch_job(ordinal, entry.bytes());
         tx.reply_job(ordinal, entry.object.clone(), Outcome::Created);
+        tx.milestones.push(Milestone::JobCreated { key: entry.key.clone(), uid });
         self.insert_job(ordinal, entry);
         self.dirty_jobs.insert(ordinal);
     }
@@ -158,7 +186,8 @@ impl Engine {
         let stored = entry.revised.as_ref().unwrap_or(&entry.object);
         let given = new.resource_version().to_owned();
         let current = stored.metadata.as_ref().map_or("", |meta| meta.resource_version.as_str());
-        if !given.is_empty() && given != current {
+        // What this commit has already changed will have another version than the one that was read.
+        if !given.is_empty() && (given != current || tx.touched_jobs.contains_key(&ordinal)) {
             return tx.reply(Err(Rejected::Conflict {
                 kind: KIND,
                 name: entry.key.name.clone(),
@@ -169,18 +198,24 @@ impl Engine {
         let revised = match new.revise(stored) {
             Ok(Some(revised)) => revised,
             Ok(None) => {
-                let job = entry.object.clone();
-                return tx.reply(Ok(Reply::Job { job, outcome: Outcome::Unchanged }));
+                return tx.reply_job(ordinal, entry.object.clone(), Outcome::Unchanged);
             }
             Err(errors) => return tx.reply(Err(Rejected::Invalid(errors))),
         };
         if dry_run {
             return tx.reply(Ok(Reply::Job { job: Arc::new(revised), outcome: Outcome::Configured }));
         }
+        if self.pause.draining {
+            return tx.reply(Err(Rejected::GoingDown));
+        }
+        if let Some(refusal) = too_large(&revised) {
+            return tx.reply(Err(refusal));
+        }
+        let Some(entry) = self.jobs.get_mut(&ordinal) else { return };
         entry.state.spec = api::job::spec(&revised);
+        entry.revised = Some(revised);
         tx.touch_job(ordinal, entry.bytes());
         tx.reply_job(ordinal, entry.object.clone(), Outcome::Configured);
-        entry.revised = Some(revised);
         self.dirty_jobs.insert(ordinal);
     }
 
@@ -223,6 +258,7 @@ impl Engine {
             self.timers.remove(&(wake, Subject::Job(ordinal)));
         }
         tx.touched_jobs.remove(&ordinal);
+        tx.milestones.push(Milestone::JobDeleted { key: entry.key.clone() });
         tx.remove(keys::object(keys::JOBS, &entry.key), Object::Job(entry.object.clone()), entry.committed);
         self.doomed.extend(entry.ended_pods);
         self.doomed.extend(entry.live_pods);
@@ -234,7 +270,8 @@ impl Engine {
         let Some(entry) = self.jobs.get(&ordinal) else { return };
         let exits: Vec<PodExit> =
             entry.uncounted.iter().filter_map(|pod| self.pods.get(pod)?.state.uncounted_exit()).collect();
-        let spare = self.config.limits.live_pods.saturating_sub(self.pods.len());
+        let paused = self.pause.begins_nothing();
+        let spare = if paused { 0 } else { self.config.limits.live_pods.saturating_sub(self.pods.len()) };
         let room = (tx.room_for(entry.pod_bytes) / 2).clamp(1, PORTION);
         let portion = u32::try_from(room).unwrap_or(1);
         let plan = job::reconcile(&entry.state, entry.live, &exits, portion, tx.now);
@@ -324,10 +361,16 @@ impl Engine {
 
     fn starve(&mut self, ordinal: u64, tx: &mut Transaction) {
         if self.starved.insert(ordinal)
+            && !self.pause.draining
             && let Some(entry) = self.jobs.get(&ordinal)
         {
             let most = self.config.limits.live_pods;
-            let message = format!("Error creating: {most} Pods have not finished, the most this agent takes");
+            let message = match self.short_of_room() {
+                Some(why) => format!("Error creating: {why}"),
+                None => {
+                    format!("Error creating: {most} Pods have not finished, the most this agent takes")
+                }
+            };
             tx.note(entry.reference(), COMPONENT, true, "FailedCreate", message);
         }
     }
@@ -359,6 +402,17 @@ impl Engine {
     }
 }
 
+/// Labels that are inherited or generated add to what was checked when it came in.
+fn too_large(job: &Job) -> Option<Rejected> {
+    let bytes = job.encoded_len();
+    if bytes <= api::job::OBJECT_MAX {
+        return None;
+    }
+    let mut errors = FieldErrors::new();
+    errors.too_long(FieldPath::root(), bytes, api::job::OBJECT_MAX);
+    Some(Rejected::Invalid(errors))
+}
+
 fn tell_of_phase(entry: &JobEntry, before: Phase, tx: &mut Transaction) {
     let Phase::Finished(verdict) = entry.state.phase else { return };
     if matches!(before, Phase::Finished(_)) {
@@ -374,4 +428,5 @@ fn tell_of_phase(entry: &JobEntry, before: Phase, tx: &mut Transaction) {
         }
     };
     tx.note(entry.reference(), COMPONENT, warning, reason, message.to_owned());
+    tx.milestones.push(Milestone::JobFinished { key: entry.key.clone(), reason, failed: warning });
 }

@@ -14,13 +14,16 @@ mod event;
 mod images;
 mod jobs;
 mod keys;
+mod pause;
 mod pods;
 mod recorder;
+mod records;
 pub mod store;
 mod transaction;
 mod view;
 
-pub use effect::{Effect, GuestId, StartGuest};
-pub use engine::{Applied, Config, Engine, Limits, OpenError, StoredTime, stored_time};
+pub use effect::{Effect, GuestId, Milestone, StartGuest};
+pub use engine::{Applied, Config, Engine, Limits, OpenError, PodUids, Recovered, StoredTime, stored_time};
 pub use event::{Event, ObjectKey, Outcome, Rejected, Reply, WriteMode};
+pub use records::StoredRecord;
 pub use view::{CHANGES, CHANGES_BYTES, Change, Counts, Expired, Kind, Object, Reader};

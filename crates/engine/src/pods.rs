@@ -8,7 +8,7 @@ use api::pb::wick::v1::PodRecord;
 use prost::Message;
 use sched::job::Live;
 use sched::node::{self, Lack, Room};
-use sched::pod::{self, Step};
+use sched::pod::{self, State, Step, StopCause};
 use sched::{Exit, Now, Steady};
 
 use crate::effect::{Effect, GuestId, StartGuest};
@@ -27,7 +27,7 @@ pub(crate) struct PodEntry {
     pub(crate) key: ObjectKey,
     /// Its Job; `None` if that has gone.
     pub(crate) job: Option<u64>,
-    /// As last committed; before the first commit, as made.
+    /// As last committed; before the first commit, as made. What changed since is in `state` and `image_ids`.
     pub(crate) object: Arc<Pod>,
     committed: bool,
     pub(crate) state: pod::Pod,
@@ -35,6 +35,10 @@ pub(crate) struct PodEntry {
     share: Live,
     /// What it takes of the node while it is there.
     room: Room,
+    /// What it takes now: nothing before it was let in, nor while it waits for an image.
+    taken: Room,
+    /// The digest each container last ran.
+    image_ids: Vec<Option<String>>,
     /// What the node lacks for it, as last told.
     lack: Option<Lack>,
     wake: Option<Steady>,
@@ -50,11 +54,44 @@ impl PodEntry {
     fn new(key: ObjectKey, job: Option<u64>, object: Pod, state: pod::Pod, committed: bool) -> PodEntry {
         let room = api::pod::room(&object);
         let share = Live::default();
-        PodEntry { key, job, object: Arc::new(object), committed, state, share, room, lack: None, wake: None }
+        PodEntry {
+            key,
+            job,
+            image_ids: vec![None; state.containers.len()],
+            object: Arc::new(object),
+            committed,
+            state,
+            share,
+            room,
+            taken: Room::default(),
+            lack: None,
+            wake: None,
+        }
     }
 
+    /// What it takes to record, at most: what its containers said at their ends may not be in the object yet.
     pub(crate) fn bytes(&self) -> usize {
-        self.object.encoded_len() + 400
+        let said = |ended: &pod::Ended| ended.exit.message().len();
+        let containers = self.state.containers.iter();
+        let messages: usize = containers
+            .map(|container| {
+                let now = if let State::Ended(ended) = &container.state { said(ended) } else { 0 };
+                now + container.last.as_ref().map_or(0, said) + 300
+            })
+            .sum();
+        self.object.encoded_len() + messages + 600
+    }
+
+    /// Whether the node has all its images.
+    pub(crate) fn has_images(&self) -> bool {
+        self.state.containers.iter().all(|container| container.image_present)
+    }
+
+    /// Takes its place on the node, and says what that is.
+    pub(crate) fn take_place(&mut self) -> Room {
+        let more = self.room.minus(self.taken);
+        self.taken = self.room;
+        more
     }
 
     fn reference(&self) -> ObjectReference {
@@ -86,14 +123,19 @@ impl Engine {
             self.ended.insert(ordinal, Ended { key, job });
             return;
         }
-        for (index, container) in state.containers.iter_mut().enumerate() {
-            container.image_present = self.find_image(api::pod::image(&object, index)).is_some();
-        }
-        let entry = PodEntry::new(key, job, object, state, true);
-        if entry.state.started.is_some() && !entry.state.is_finished() {
-            self.used = self.used.plus(entry.room);
+        self.look_for_images(&object, &mut state);
+        let mut entry = PodEntry::new(key, job, object, state, true);
+        entry.lack = self.config.allocatable.lacks(entry.room);
+        if entry.state.started.is_some() && !entry.state.is_finished() && entry.has_images() {
+            self.used = self.used.plus(entry.take_place());
         }
         self.adopt(ordinal, entry);
+    }
+
+    fn look_for_images(&self, object: &Pod, state: &mut pod::Pod) {
+        for (container, image) in state.containers.iter_mut().zip(api::pod::images(object)) {
+            container.image_present = self.find_image(image).is_some();
+        }
     }
 
     /// Takes a Pod into memory, and its share into its Job's sums.
@@ -116,17 +158,21 @@ impl Engine {
         self.pods.insert(ordinal, entry);
     }
 
-    /// Ends what was running when the agent or the device went down.
-    pub(crate) fn interrupt(&mut self, tx: &mut Transaction) {
+    /// Ends what was running when the agent or the device went down, and says how many containers that were.
+    pub(crate) fn interrupt(&mut self, tx: &mut Transaction) -> usize {
+        let mut interrupted = 0;
         let all: Vec<u64> = self.pods.keys().copied().collect();
         for ordinal in all {
             let Some(entry) = self.pods.get_mut(&ordinal) else { continue };
+            let running = entry.state.containers.iter().filter(|container| container.state.has_guest());
+            interrupted += running.count();
             // Touched when it is looked at: thousands do not fit in one commit, and the rest is found interrupted again.
             if entry.state.interrupt(tx.now) {
                 let message = "The agent or the device went down while it ran".to_owned();
                 tx.note(entry.reference(), KUBELET, true, "Interrupted", message);
             }
         }
+        interrupted
     }
 
     pub(crate) fn forget_wake_of_pod(&mut self, ordinal: u64) {
@@ -141,9 +187,7 @@ impl Engine {
         let uid = self.uid(ordinal);
         let object = api::pod::from_template(owner, &key.name, &uid, tx.now.wall);
         let mut state = api::pod::new_state(&object, ordinal);
-        for (index, container) in state.containers.iter_mut().enumerate() {
-            container.image_present = self.find_image(api::pod::image(&object, index)).is_some();
-        }
+        self.look_for_images(&object, &mut state);
         let mut entry = PodEntry::new(key.clone(), Some(job), object, state, false);
         entry.lack = self.config.allocatable.lacks(entry.room);
         if let Some(lack) = entry.lack {
@@ -162,7 +206,7 @@ impl Engine {
     pub(crate) fn guest_ended(&mut self, guest: GuestId, exit: Exit, tx: &mut Transaction) {
         if let Some(entry) = self.pods.get_mut(&guest.pod)
             && let Ok(index) = usize::try_from(guest.container)
-            && entry.state.ended(index, guest.restarts, exit, tx.now)
+            && entry.state.ended(index, guest.restarts, exit.shortened(), tx.now)
         {
             tx.touch_pod(guest.pod, entry.bytes());
             self.guests_running = self.guests_running.saturating_sub(1);
@@ -183,9 +227,18 @@ impl Engine {
 
     /// Does what `sched` plans for a Pod.
     pub(crate) fn reconcile_pod(&mut self, ordinal: u64, tx: &mut Transaction) {
+        // Its Job has gone: nothing of it starts any more, also if its turn to be stopped has not come.
+        if self.doomed.remove(&ordinal) {
+            return self.remove_ended(ordinal, tx);
+        }
         let Some(entry) = self.pods.get_mut(&ordinal) else { return };
         let was_finished = entry.state.is_finished();
-        let plan = pod::reconcile(&entry.state, tx.now);
+        let mut plan = pod::reconcile(&entry.state, tx.now);
+        if self.pause.draining && plan.steps.iter().any(|step| matches!(step, Step::Start(_))) {
+            // It stays as it was: what has ended is recorded, and is started again when the agent is back.
+            plan =
+                pod::PodPlan { next: entry.state.clone(), steps: Vec::new(), wake: plan.wake, remove: false };
+        }
         if entry.state != plan.next || !plan.steps.is_empty() {
             entry.state = plan.next;
             tx.touch_pod(ordinal, entry.bytes());
@@ -204,10 +257,8 @@ impl Engine {
         let Some(entry) = self.pods.get(&ordinal) else { return };
         if entry.state.is_finished() && !was_finished {
             self.waiting.remove(&ordinal);
-            if entry.state.started.is_some() {
-                self.used = self.used.minus(entry.room);
-                self.admit_again = true;
-            }
+            self.used = self.used.minus(entry.taken);
+            self.admit_again = true;
             tx.effects.push(Effect::RemoveVolumes { pod_uid: entry.uid().to_owned() });
         }
         if plan.remove {
@@ -264,8 +315,10 @@ impl Engine {
                 tx.note(about, KUBELET, false, "Started", format!("Started container {name}"));
                 tx.effects.push(Effect::Start(Box::new(start)));
                 self.guests_running += 1;
-                if let Some(entry) = self.pods.get_mut(&ordinal) {
-                    api::pod::set_image_id(Arc::make_mut(&mut entry.object), index, &digest);
+                if let Some(image_id) =
+                    self.pods.get_mut(&ordinal).and_then(|entry| entry.image_ids.get_mut(index))
+                {
+                    *image_id = Some(digest);
                 }
             }
             Step::Stop(index) => {
@@ -297,8 +350,16 @@ impl Engine {
 
     /// Lets in the Pods that wait, as far as there is room for them, and in this commit.
     pub(crate) fn admit(&mut self, tx: &mut Transaction) {
+        if self.pause.begins_nothing() {
+            return;
+        }
         let free = self.config.allocatable.minus(self.used);
-        let rooms = self.waiting.iter().filter_map(|pod| Some(self.pods.get(pod)?.room));
+        // A Pod without its image takes no place: it would keep it from those that can run.
+        let rooms = self
+            .waiting
+            .iter()
+            .filter_map(|pod| self.pods.get(pod))
+            .map(|pod| if pod.has_images() { pod.room } else { Room::default() });
         let head = self.waiting.first().and_then(|pod| self.pods.get(pod));
         let portion = tx.room_for(head.map_or(0, PodEntry::bytes));
         let (fit, lack) = node::admit(rooms.take(portion), free);
@@ -310,10 +371,11 @@ impl Engine {
             let Some(entry) = self.pods.get_mut(&ordinal) else { continue };
             entry.state.started = Some(tx.now);
             entry.lack = None;
-            self.used = self.used.plus(entry.room);
+            if entry.has_images() {
+                self.used = self.used.plus(entry.take_place());
+            }
             let message = format!("Successfully assigned {} to {}", entry.key, self.config.node_name);
             tx.note(entry.reference(), SCHEDULER, false, "Scheduled", message);
-            api::pod::assign(Arc::make_mut(&mut entry.object), &self.config.node_name);
             tx.touch_pod(ordinal, entry.bytes());
             self.dirty_pods.insert(ordinal);
         }
@@ -387,13 +449,22 @@ impl Engine {
         if let Some(meta) = &mut object.metadata {
             meta.resource_version = revision.to_string();
         }
+        if entry.state.started.is_some() {
+            api::pod::assign(&mut object, &self.config.node_name);
+        }
         api::pod::write_status(&mut object, &entry.state, entry.lack, now);
+        for (index, image_id) in entry.image_ids.iter().enumerate() {
+            if let Some(image_id) = image_id {
+                api::pod::set_image_id(&mut object, index, image_id);
+            }
+        }
         let mut record = api::pod::record(object, &entry.state);
         batch.put(keys::object(keys::PODS, &entry.key), record.encode_to_vec());
         entry.object = Arc::new(record.pod.take().unwrap_or_default());
         entry.committed = true;
         news.changes.push(Change { revision, before, after: Some(Object::Pod(entry.object.clone())) });
-        if entry.state.is_finished() && entry.state.counted && entry.state.stop.is_none() {
+        let stays = entry.state.stop.is_none_or(|stop| stop.cause != StopCause::Deleted);
+        if entry.state.is_finished() && entry.state.counted && stays {
             self.settle_pod(ordinal, news);
         }
     }

@@ -19,6 +19,8 @@ const KEPT_FOR: Millis = Millis::from_secs(3600);
 /// So many Events about one object from one component pass at once, then one in [`REFILL`] (client-go's spam filter).
 const BURST: u32 = 25;
 const REFILL: Millis = Millis::from_secs(300);
+/// The spam filter keeps an eye on so many objects.
+const SPAM_MOST: usize = 4 * MOST;
 
 /// What an Event says.
 pub(crate) struct Note<'a> {
@@ -62,8 +64,9 @@ pub(crate) struct Recorded {
 impl Recorder {
     /// Whether an Event passes the spam filter.
     pub(crate) fn allows(&mut self, note: &Note<'_>, now: Steady) -> bool {
-        if self.spam.len() > MOST {
-            self.spam.retain(|_, spam| now - spam.refilled < REFILL);
+        // Best effort, in bounded space and time: beyond so many objects everybody begins with a full burst again.
+        if self.spam.len() >= SPAM_MOST {
+            self.spam.clear();
         }
         let of = (note.about.uid.clone(), note.component.to_owned());
         let spam = self.spam.entry(of).or_insert(Spam { left: BURST, refilled: now });

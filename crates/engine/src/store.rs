@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 mod batch;
 mod contents;
+mod copy;
 mod data_dir;
 mod durable;
 mod no_sync_file_range;
@@ -27,7 +28,9 @@ mod tree;
 mod watermark;
 
 pub use batch::Batch;
+pub use copy::{LookError, StoreCopy, set_aside};
 pub use data_dir::{DataDir, DataDirError, FORMAT};
+pub use opening::Condition;
 pub use sled_store::{SledOptions, SledStore};
 
 /// A key and its value.
@@ -46,13 +49,20 @@ pub trait Store: Send {
     /// [`StoreError::Full`], [`StoreError::TooLarge`] and [`StoreError::Backwards`] mean that nothing was
     /// written and the store goes on. After any other error it takes nothing more: whether the batch was
     /// recorded is then known after the next start only.
-    fn commit(&mut self, batch: Batch) -> Result<(), StoreError>;
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
 
     /// Reads for other threads.
     fn history(&self) -> Arc<dyn History>;
 
     /// The revision of the last commit.
     fn revision(&self) -> u64;
+
+    /// Whether something new of `bytes` should be taken in: [`StoreError::Full`] if not. It says so well before commits are
+    /// refused, so that what was taken in can still come to its end.
+    fn room_for_more(&mut self, bytes: usize) -> Result<(), StoreError> {
+        let _ = bytes;
+        Ok(())
+    }
 
     /// Gives up the space kept back for a full disk, so that the next commits may pass where one was
     /// refused with [`StoreError::Full`]. False if there was none to give. It is taken back by itself when

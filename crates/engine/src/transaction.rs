@@ -1,6 +1,6 @@
 //! One commit in the making: what was touched, what is to be answered and done, and then the writing of it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::pb::k8s::batch::v1::Job;
@@ -9,7 +9,7 @@ use api::pb::wick::v1::{ImageRecord, MetaRecord};
 use prost::Message;
 use sched::Now;
 
-use crate::effect::Effect;
+use crate::effect::{Effect, Milestone};
 use crate::engine::{Applied, Engine, REVISION_GAP};
 use crate::event::{ObjectKey, Outcome, Rejected, Reply};
 use crate::keys;
@@ -25,13 +25,26 @@ const BYTES: usize = Batch::MAX_BYTES / 2;
 pub(crate) struct Transaction {
     pub(crate) now: Now,
     pub(crate) effects: Vec<Effect>,
-    pub(crate) touched_jobs: BTreeSet<u64>,
-    pub(crate) touched_pods: BTreeSet<u64>,
+    pub(crate) milestones: Vec<Milestone>,
+    /// What was touched, and how many bytes its record may take, as far as is known.
+    pub(crate) touched_jobs: BTreeMap<u64, usize>,
+    pub(crate) touched_pods: BTreeMap<u64, usize>,
     replies: Vec<PendingReply>,
     removed: Vec<(Vec<u8>, Object)>,
     images: Vec<(String, Option<Arc<ImageRecord>>)>,
     notes: Vec<Note<'static>>,
     bytes: usize,
+}
+
+/// A commit that is made: what to write, and what to show, answer and do once it is written.
+pub(crate) struct Prepared {
+    pub(crate) batch: Batch,
+    /// Events alone are not stored: such a commit need not be written.
+    needs_writing: bool,
+    news: News,
+    replies: Vec<PendingReply>,
+    effects: Vec<Effect>,
+    milestones: Vec<Milestone>,
 }
 
 enum PendingReply {
@@ -49,8 +62,9 @@ impl Transaction {
         Transaction {
             now,
             effects: Vec::new(),
-            touched_jobs: BTreeSet::new(),
-            touched_pods: BTreeSet::new(),
+            milestones: Vec::new(),
+            touched_jobs: BTreeMap::new(),
+            touched_pods: BTreeMap::new(),
             replies: Vec::new(),
             removed: Vec::new(),
             images: Vec::new(),
@@ -70,15 +84,11 @@ impl Transaction {
     }
 
     pub(crate) fn touch_job(&mut self, ordinal: u64, bytes: usize) {
-        if self.touched_jobs.insert(ordinal) {
-            self.bytes += bytes;
-        }
+        charge(self.touched_jobs.entry(ordinal).or_default(), bytes, &mut self.bytes);
     }
 
     pub(crate) fn touch_pod(&mut self, ordinal: u64, bytes: usize) {
-        if self.touched_pods.insert(ordinal) {
-            self.bytes += bytes;
-        }
+        charge(self.touched_pods.entry(ordinal).or_default(), bytes, &mut self.bytes);
     }
 
     /// The record at `key` goes; `object` is what it was. `committed` is false for what this commit would have made.
@@ -90,7 +100,7 @@ impl Transaction {
     }
 
     pub(crate) fn image(&mut self, name: String, record: Option<Arc<ImageRecord>>) {
-        self.bytes += record.as_ref().map_or(64, |record| record.encoded_len().min(Batch::MAX_INLINE_BYTES));
+        self.bytes += name.len() + 64 + record.as_ref().map_or(0, |record| record.encoded_len());
         self.images.push((name, record));
     }
 
@@ -115,9 +125,15 @@ impl Transaction {
 }
 
 impl Engine {
-    /// Makes the commit durable, shows it to readers, and hands out what is now to be done. A commit that changes no object
-    /// is not written.
-    pub(crate) fn commit(&mut self, mut tx: Transaction) -> Result<Applied, StoreError> {
+    /// Makes the commit durable, shows it to readers, and hands out what is now to be done. If the disk is full it is held.
+    pub(crate) fn commit(&mut self, tx: Transaction) -> Result<Applied, StoreError> {
+        let now = tx.now;
+        let prepared = Box::new(self.prepare(tx));
+        self.finish(prepared, now)
+    }
+
+    /// Puts the commit together. A commit that changes no object is not written.
+    fn prepare(&mut self, mut tx: Transaction) -> Prepared {
         let mut batch = Batch::new(0, tx.now.steady.0);
         let mut news = News::default();
         for (key, object) in std::mem::take(&mut tx.removed) {
@@ -125,10 +141,10 @@ impl Engine {
             batch.delete(key);
             news.changes.push(Change { revision, before: Some(object), after: None });
         }
-        for ordinal in std::mem::take(&mut tx.touched_jobs) {
+        for ordinal in std::mem::take(&mut tx.touched_jobs).into_keys() {
             self.write_job_record(ordinal, tx.now, &mut batch, &mut news);
         }
-        for ordinal in std::mem::take(&mut tx.touched_pods) {
+        for ordinal in std::mem::take(&mut tx.touched_pods).into_keys() {
             self.write_pod_record(ordinal, tx.now, &mut batch, &mut news);
         }
         for (name, record) in std::mem::take(&mut tx.images) {
@@ -142,7 +158,9 @@ impl Engine {
         self.record_notes(std::mem::take(&mut tx.notes), tx.now, &mut news);
 
         let first = self.stored_revision == 0;
-        if !batch.is_empty() || first || self.revision - self.stored_revision >= REVISION_GAP / 2 {
+        let needs_writing =
+            !batch.is_empty() || first || self.revision - self.stored_revision >= REVISION_GAP / 2;
+        if needs_writing {
             let meta = MetaRecord {
                 revision: self.revision,
                 wall_ms: tx.now.wall.as_millisecond(),
@@ -152,28 +170,44 @@ impl Engine {
             };
             batch.put(keys::META, meta.encode_to_vec());
             batch.revision = self.revision;
-            self.write(batch)?;
-            self.stored_revision = self.revision;
         }
-
         news.revision = self.revision;
         news.counts = Counts {
             guests_running: self.guests_running,
             pods_waiting: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
         };
+        let Transaction { replies, effects, milestones, .. } = tx;
+        Prepared { batch, needs_writing, news, replies, effects, milestones }
+    }
+
+    /// Writes a commit, and only then lets anybody know of it. A full disk is no failure: the commit is held.
+    pub(crate) fn finish(&mut self, prepared: Box<Prepared>, now: Now) -> Result<Applied, StoreError> {
+        if prepared.needs_writing {
+            match self.write(&prepared.batch) {
+                Ok(()) => self.stored_revision = prepared.news.revision,
+                Err(full @ StoreError::Full { .. }) => {
+                    self.look_again_soon(&full, now);
+                    self.held = Some(prepared);
+                    return Ok(Applied { revision: self.reader.revision(), ..Applied::default() });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let Prepared { news, replies, effects, milestones, .. } = *prepared;
         self.reader.publish(news);
-        let replies = std::mem::take(&mut tx.replies).into_iter();
         Ok(Applied {
-            replies: replies.map(|reply| self.answer(reply)).collect(),
-            effects: tx.effects,
+            replies: replies.into_iter().map(|reply| self.answer(reply)).collect(),
+            effects,
+            milestones,
             revision: self.revision,
             more: self.has_work(),
         })
     }
 
-    /// A full disk gets one more chance, with the room that was kept back for it: exits must be recorded.
-    fn write(&mut self, batch: Batch) -> Result<(), StoreError> {
-        match self.store.commit(batch.clone()) {
+    /// A full disk gets one more chance, with the room that was kept back for it: new objects were refused long before, so
+    /// what is written now are ends.
+    pub(crate) fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        match self.store.commit(batch) {
             Err(StoreError::Full { .. }) if self.store.release_reserve()? => self.store.commit(batch),
             result => result,
         }
@@ -218,6 +252,12 @@ impl Engine {
             ..News::default()
         }
     }
+}
+
+/// A record that grows while the commit is made is charged for its final size.
+fn charge(charged: &mut usize, bytes: usize, total: &mut usize) {
+    *total += bytes.saturating_sub(*charged);
+    *charged = bytes.max(*charged);
 }
 
 /// `default/hello` as Events refer to it.

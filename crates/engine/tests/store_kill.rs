@@ -62,7 +62,7 @@ fn child_commits_until_it_is_killed() {
     loop {
         writeln!(out, "\nacknowledged {}", store.revision()).unwrap();
         out.flush().unwrap();
-        store.commit(batch(store.revision() + 1)).unwrap();
+        store.commit(&batch(store.revision() + 1)).unwrap();
     }
 }
 
@@ -73,14 +73,14 @@ fn child_commits_until_a_write_fails() {
     let mut store = open(Path::new(&dir));
     let history = store.history();
     let failed = loop {
-        if let Err(error) = store.commit(batch(store.revision() + 1)) {
+        if let Err(error) = store.commit(&batch(store.revision() + 1)) {
             break error;
         }
     };
     assert!(matches!(failed, StoreError::Failed { .. }), "{failed}");
     // What was not recorded for certain is not shown, and nothing more is taken.
     assert!(matches!(history.get(b"000"), Err(StoreError::Stopped(_))));
-    assert!(matches!(store.commit(batch(store.revision() + 1)), Err(StoreError::Stopped(_))));
+    assert!(matches!(store.commit(&batch(store.revision() + 1)), Err(StoreError::Stopped(_))));
     assert!(matches!(store.close(), Err(StoreError::Stopped(_))));
     println!("\nacknowledged {}", store.revision());
 }

@@ -22,7 +22,7 @@ fn commit(store: &mut SledStore, n: u64) {
         // A second apart, so that the watermark is written with each.
         let mut batch = Batch::new(revision, i64::try_from(revision).unwrap() * 1000);
         batch.put(format!("{revision:04}"), vec![7; 300]);
-        store.commit(batch).unwrap();
+        store.commit(&batch).unwrap();
     }
 }
 
@@ -145,7 +145,7 @@ fn the_watermark_is_written_at_most_once_a_second() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path()).unwrap();
     let mut at = |at_ms| {
-        store.commit(Batch::new(store.revision() + 1, at_ms)).unwrap();
+        store.commit(&Batch::new(store.revision() + 1, at_ms)).unwrap();
         let text = fs::read_to_string(dir.path().join("watermark")).unwrap();
         text.lines().nth(1).unwrap().to_owned()
     };
@@ -269,7 +269,7 @@ fn a_large_value_that_lost_a_piece_is_refused() {
             let mut store = open(dir).unwrap();
             let mut batch = Batch::new(6, 0);
             batch.put("large", vec![7; 10_000]);
-            store.commit(batch).unwrap();
+            store.commit(&batch).unwrap();
             drop(store);
             with_sled(dir, |db| {
                 let (key, _) = db.scan_prefix("p").last().unwrap().unwrap();
@@ -385,7 +385,7 @@ fn pieces_of_a_commit_that_never_was_are_removed() {
     // The numbers they had are not in the way of a value that is really there.
     let mut batch = Batch::new(3, 0);
     batch.put("large", vec![7; 10_000]);
-    store.commit(batch).unwrap();
+    store.commit(&batch).unwrap();
     store.close().unwrap();
     drop(store);
     with_sled(dir.path(), |db| assert_eq!(db.scan_prefix("p").count(), 3));
@@ -401,14 +401,14 @@ fn a_wasteful_store_is_rewritten_smaller_and_keeps_everything() {
             for m in 0..50_u32 {
                 batch.put((m * 40 + n).to_be_bytes(), vec![3; 4000]);
             }
-            store.commit(batch).unwrap();
+            store.commit(&batch).unwrap();
         }
         let mut batch = Batch::new(store.revision() + 1, 0);
         for n in 0..1900_u32 {
             batch.delete(n.to_be_bytes());
         }
         batch.put("large", vec![5; 100_000]);
-        store.commit(batch).unwrap();
+        store.commit(&batch).unwrap();
         assert_eq!(count(&store), 101);
         if clean {
             store.close().unwrap();

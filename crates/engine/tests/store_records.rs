@@ -21,7 +21,7 @@ fn commit(store: &mut SledStore, ops: &[(&str, Option<Vec<u8>>)]) {
             None => batch.delete(*key),
         }
     }
-    store.commit(batch).unwrap();
+    store.commit(&batch).unwrap();
 }
 
 fn load(store: &SledStore, prefix: &str) -> Vec<(String, Vec<u8>)> {
@@ -197,16 +197,16 @@ fn what_is_too_large_or_too_old_is_refused_and_changes_nothing() {
     for n in 0..100_u8 {
         batch.put([n], vec![0; 4000]);
     }
-    assert!(matches!(store.commit(batch), Err(StoreError::TooLarge { what: "a batch", .. })));
+    assert!(matches!(store.commit(&batch), Err(StoreError::TooLarge { what: "a batch", .. })));
     let mut batch = Batch::new(2, 0);
     batch.put("a", vec![0; Batch::MAX_VALUE_BYTES + 1]);
-    assert!(matches!(store.commit(batch), Err(StoreError::TooLarge { what: "a value", .. })));
+    assert!(matches!(store.commit(&batch), Err(StoreError::TooLarge { what: "a value", .. })));
     let mut batch = Batch::new(2, 0);
     batch.put(vec![b'k'; Batch::MAX_KEY_BYTES + 1], vec![]);
-    assert!(matches!(store.commit(batch), Err(StoreError::TooLarge { what: "a key", .. })));
+    assert!(matches!(store.commit(&batch), Err(StoreError::TooLarge { what: "a key", .. })));
     let mut batch = Batch::new(0, 0);
     batch.delete("a");
-    assert!(matches!(store.commit(batch), Err(StoreError::Backwards { asked: 0, stored: 1 })));
+    assert!(matches!(store.commit(&batch), Err(StoreError::Backwards { asked: 0, stored: 1 })));
 
     assert_eq!(load(&store, ""), [("a".to_owned(), vec![1])]);
     assert_eq!(store.revision(), 1);
@@ -228,19 +228,19 @@ fn the_longest_keys_and_values_make_no_blobs() {
             batch.put(key, bytes(n, Batch::MAX_INLINE_BYTES));
             n += 1;
         }
-        store.commit(batch).unwrap();
+        store.commit(&batch).unwrap();
         assert_eq!(blobs(dir.path()), 0);
     }
     let mut batch = Batch::new(store.revision() + 1, 0);
     let mut after = None;
     for (key, _) in store.history().scan(b"", None, usize::MAX).unwrap() {
         if !batch.would_fit(key.len(), 0) {
-            store.commit(std::mem::replace(&mut batch, Batch::new(store.revision() + 2, 0))).unwrap();
+            store.commit(&std::mem::replace(&mut batch, Batch::new(store.revision() + 2, 0))).unwrap();
         }
         batch.delete(key.clone());
         after = Some(key);
     }
-    store.commit(batch).unwrap();
+    store.commit(&batch).unwrap();
     assert!(after.is_some());
     assert_eq!(store.history().scan(b"", None, 1).unwrap(), []);
     assert_eq!(blobs(dir.path()), 0);
@@ -259,7 +259,7 @@ fn a_full_disk_refuses_commits_and_costs_nothing_else() {
     for _ in 0..2 {
         let mut batch = Batch::new(2, 0);
         batch.put("b", vec![2]);
-        let error = store.commit(batch).unwrap_err();
+        let error = store.commit(&batch).unwrap_err();
         assert!(error.is_full() && matches!(error, StoreError::Full { .. }), "{error}");
     }
     assert_eq!(load(&store, ""), [("a".to_owned(), vec![1])]);
@@ -279,7 +279,7 @@ fn a_closed_store_says_so_to_everyone() {
     let mut store = open(dir.path());
     let history = store.history();
     store.close().unwrap();
-    assert!(matches!(store.commit(Batch::new(1, 0)), Err(StoreError::Closed)));
+    assert!(matches!(store.commit(&Batch::new(1, 0)), Err(StoreError::Closed)));
     assert!(matches!(store.close(), Err(StoreError::Closed)));
     assert!(matches!(history.get(b"a"), Err(StoreError::Closed)));
     assert!(matches!(history.scan(b"", None, 1), Err(StoreError::Closed)));

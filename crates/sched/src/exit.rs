@@ -1,3 +1,6 @@
+/// The longest message of an exit that is kept, in bytes: it is recorded with every Pod. (The kubelet keeps 4096.)
+pub const MESSAGE_MAX: usize = 1024;
+
 /// How a container ended. Every way to end is one of these; the exit code follows from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -75,6 +78,22 @@ impl Exit {
         }
     }
 
+    /// With its message cut to [`MESSAGE_MAX`].
+    #[must_use]
+    pub fn shortened(mut self) -> Exit {
+        let message = match &mut self {
+            Exit::Trap { message } | Exit::OutOfFuel { message } | Exit::OutOfMemory { message } => message,
+            Exit::Refused { why } => why,
+            Exit::Code(_) | Exit::Deadline | Exit::Stopped | Exit::Interrupted => return self,
+        };
+        if message.len() > MESSAGE_MAX {
+            let cut = (0..=MESSAGE_MAX).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
+            message.truncate(cut);
+            message.push('…');
+        }
+        self
+    }
+
     /// The exit that [`Exit::reason`], [`Exit::code`] and [`Exit::message`] tell of: what is stored is these three.
     pub fn from_parts(reason: &str, code: u8, message: &str) -> Exit {
         let message = message.to_owned();
@@ -94,6 +113,14 @@ impl Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let message = |text: &str| Exit::Trap { message: text.to_owned() }.shortened().message().to_owned();
+        assert_eq!(message("short"), "short");
+        assert_eq!(message(&"ä".repeat(MESSAGE_MAX)), format!("{}…", "ä".repeat(MESSAGE_MAX / 2)));
+        assert_eq!(message(&format!("x{}", "ä".repeat(MESSAGE_MAX))).len(), MESSAGE_MAX - 1 + '…'.len_utf8());
+    }
 
     #[test]
     fn what_is_stored_of_an_exit_tells_which_it_was() {

@@ -16,5 +16,5 @@ pub mod node;
 pub mod pod;
 mod time;
 
-pub use exit::Exit;
+pub use exit::{Exit, MESSAGE_MAX};
 pub use time::{Millis, Now, Steady};

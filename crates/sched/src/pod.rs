@@ -107,6 +107,13 @@ pub enum State {
     Ended(Ended),
 }
 
+impl State {
+    /// True if there is a guest.
+    pub fn has_guest(&self) -> bool {
+        matches!(self, State::Running { .. } | State::Stopping { .. })
+    }
+}
+
 /// Why a container waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waiting {

@@ -19,18 +19,32 @@ const PORTION_BYTES: usize = 256 << 10;
 pub(crate) struct LogReader {
     path: PathBuf,
     file: Option<Open>,
+    /// Reading ends here: in which file, and how far into it.
+    end: Option<(u64, u64)>,
 }
 
 struct Open {
     reader: BufReader<File>,
     inode: u64,
+    /// Bytes read of it.
+    position: u64,
     /// The beginning of a line whose end is not written yet.
     begun: Vec<u8>,
 }
 
 impl LogReader {
     pub(super) fn new(path: PathBuf) -> LogReader {
-        LogReader { path, file: None }
+        LogReader { path, file: None, end: None }
+    }
+
+    /// Ends where the output ends now: a guest that writes faster than it is read is not followed.
+    pub(crate) fn end_here(&mut self) -> io::Result<()> {
+        self.end = match fs::metadata(&self.path) {
+            Ok(metadata) => Some((metadata.ino(), metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        Ok(())
     }
 
     /// The next lines; none when there are no more for now. Blocks for the disk.
@@ -42,7 +56,10 @@ impl LogReader {
                 self.file = self.open_oldest()?;
             }
             let Some(open) = &mut self.file else { break };
-            open.reader.read_until(b'\n', &mut open.begun)?;
+            if self.end.is_some_and(|(inode, length)| inode == open.inode && open.position >= length) {
+                break;
+            }
+            open.position += open.reader.read_until(b'\n', &mut open.begun)? as u64;
             if open.begun.last() == Some(&b'\n') {
                 open.begun.pop();
                 bytes += open.begun.len();
@@ -110,7 +127,7 @@ fn open(path: PathBuf) -> io::Result<Option<Open>> {
     match File::open(path) {
         Ok(file) => {
             let inode = file.metadata()?.ino();
-            Ok(Some(Open { reader: BufReader::new(file), inode, begun: Vec::new() }))
+            Ok(Some(Open { reader: BufReader::new(file), inode, position: 0, begun: Vec::new() }))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -128,9 +145,10 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::data::Data;
+    use crate::live::Live;
 
     fn logs(dir: &Path, max_bytes: u64) -> Arc<Logs> {
-        Arc::new(Logs::new(Data::at(dir).unwrap(), Clock::resume(None), max_bytes))
+        Arc::new(Logs::new(Data::at(dir).unwrap(), Clock::resume(None), Live::keeping(max_bytes)))
     }
 
     fn all(reader: &mut LogReader) -> String {
@@ -205,6 +223,18 @@ mod tests {
         assert_eq!(tail(1), "thr|ee");
         assert_eq!(tail(2), "two|thr|ee");
         assert_eq!(tail(9), "one|two|thr|ee");
+    }
+
+    #[test]
+    fn without_following_reading_ends_where_the_output_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = logs(dir.path(), 1 << 20);
+        let writer = logs.writer("uid", "main", 0);
+        writer.write(Stream::Stdout, b"before\n");
+        let mut reader = logs.reader("uid", "main", 0);
+        reader.end_here().unwrap();
+        writer.write(Stream::Stdout, b"after\n");
+        assert_eq!(all(&mut reader), "before\n");
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl LogWriter {
     }
 
     fn append(&self, open: &mut Open, bytes: &[u8]) -> io::Result<()> {
-        if open.file.is_some() && open.bytes + bytes.len() as u64 > self.logs.file_bytes {
+        if open.file.is_some() && open.bytes + bytes.len() as u64 > self.logs.file_bytes() {
             open.file = None;
             for age in (0..FILES - 1).rev() {
                 match fs::rename(rotated(&self.path, age), rotated(&self.path, age + 1)) {
@@ -68,12 +68,16 @@ impl LogWriter {
 
     /// This run and the one before it can be asked for; those before go, as the kubelet does it.
     fn forget_old_runs(&self) {
-        let (pod_uid, container, restarts) = &self.run;
-        let Some(old) = restarts.checked_sub(2) else { return };
-        let old = self.logs.file(&(pod_uid.clone(), container.clone(), old));
-        for age in 0..FILES {
-            // It may not be there; what cannot be removed goes with the Pod.
-            let _ = fs::remove_file(rotated(&old, age));
+        let (_, _, restarts) = &self.run;
+        let Some(oldest) = restarts.checked_sub(1).filter(|oldest| *oldest > 0) else { return };
+        let Some(files) = self.path.parent().and_then(|dir| fs::read_dir(dir).ok()) else { return };
+        for file in files.flatten() {
+            let name = file.file_name();
+            let run = name.to_str().and_then(|name| name.split('.').next()?.parse::<u32>().ok());
+            if run.is_some_and(|run| run < oldest) {
+                // What cannot be removed goes with the Pod.
+                let _ = fs::remove_file(file.path());
+            }
         }
     }
 }

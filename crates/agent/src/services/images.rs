@@ -9,12 +9,17 @@ use api::pb::wick::v1::{
     ImageServiceListResponse, ImageServicePushRequest, ImageServicePushResponse,
 };
 use engine::{Event, Reply};
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Agent, status};
 use crate::images::{Incoming, PushError, Received};
 
 const KIND: &str = "image";
+/// Names of exports, and of imports, that are recorded with an image, in bytes together.
+const NAMES_BYTES: usize = 32 << 10;
+/// An image is in memory while it is checked and compiled, so one is at a time.
+static CHECKS: Semaphore = Semaphore::const_new(1);
 
 #[tonic::async_trait]
 impl ImageService for Agent {
@@ -29,8 +34,8 @@ impl ImageService for Agent {
         };
         let ImagePushHeader { name, size_bytes, digest } = header;
         let name = if name.is_empty() { name } else { full_name(&name)? };
-        if size_bytes > self.images.max_bytes {
-            return Err(push_error(PushError::TooLarge { max_bytes: self.images.max_bytes }));
+        if size_bytes > self.images.max_bytes() {
+            return Err(push_error(PushError::TooLarge { max_bytes: self.images.max_bytes() }));
         }
         let mut incoming = self.images.receive().map_err(|error| status::io("store the image", &error))?;
         while let Some(ImageServicePushRequest { part }) = stream.message().await? {
@@ -95,30 +100,30 @@ impl Agent {
         name: String,
         digest: String,
     ) -> Result<ImageServicePushResponse, Status> {
-        let (images, runtime) = (self.images.clone(), self.runtime.clone());
-        let received = tokio::task::spawn_blocking(move || {
-            let received = images.finish(incoming, &digest)?;
+        let agent = self.clone();
+        // A task of its own: a client that leaves now does not leave half a push behind.
+        let push = tokio::spawn(async move {
+            let _turn =
+                CHECKS.acquire().await.map_err(|_| Status::internal("images are not checked any more"))?;
+            let images = agent.images.clone();
+            let received = blocking(move || images.finish(incoming, &digest)).await?.map_err(push_error)?;
+            let (runtime, image) = (agent.runtime.clone(), received.image.clone());
             // Compiled now, so that what cannot be compiled is refused here, and the first Pod starts at once.
-            match runtime.prepare(&received.image, false) {
-                Ok(()) => Ok(received),
-                Err(refused) => {
-                    images.discard(received);
-                    Err(PushError::Refused(refused))
-                }
+            let prepared = blocking(move || runtime.prepare(&image, false)).await?;
+            let record = agent.record(&received, name);
+            let image = record.image.clone();
+            let recorded = match prepared {
+                Ok(()) => agent.engine.send(Event::ImageStored(record)).answer().await.map(drop),
+                Err(refused) => Err(push_error(PushError::Refused(refused))),
+            };
+            if let Err(refused) = recorded {
+                let digest = received.image.digest.to_string();
+                agent.images.discard(received, || agent.reader.image(&digest).is_some());
+                return Err(refused);
             }
+            Ok(ImageServicePushResponse { image, created: received.created })
         });
-        let received =
-            received.await.map_err(|error| Status::internal(format!("cannot check the image: {error}")))?;
-        let received = received.map_err(push_error)?;
-        let record = self.record(&received, name);
-        let image = record.image.clone();
-        if let Err(refused) = self.engine.send(Event::ImageStored(record)).answer().await {
-            if self.reader.image(&received.image.digest.to_string()).is_none() {
-                self.images.discard(received);
-            }
-            return Err(refused);
-        }
-        Ok(ImageServicePushResponse { image, created: received.created })
+        push.await.map_err(|error| Status::internal(format!("cannot check the image: {error}")))?
     }
 
     fn record(&self, received: &Received, name: String) -> ImageRecord {
@@ -135,11 +140,34 @@ impl Agent {
                 kind: kind.into(),
                 pushed_at: now,
             }),
-            exports: received.info.exports.clone(),
-            imports: received.info.imports.clone(),
+            exports: some(&received.info.exports),
+            imports: some(&received.info.imports),
             stored_at: now,
+            displaced: false,
         }
     }
+}
+
+/// As many names as are kept with an image; then an ellipsis.
+fn some(names: &[String]) -> Vec<String> {
+    let mut bytes = 0;
+    let mut kept: Vec<String> = names
+        .iter()
+        .take_while(|name| {
+            bytes += name.len();
+            bytes <= NAMES_BYTES
+        })
+        .cloned()
+        .collect();
+    if kept.len() < names.len() {
+        kept.push("…".to_owned());
+    }
+    kept
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Status::internal(format!("cannot check the image: {error}")))
 }
 
 /// The name an image is given, in full form.

@@ -24,7 +24,8 @@ impl Agent {
     /// Checks a Job that was asked for; what is wrong is told with its paths.
     pub(super) fn check_job(&self, job: Job) -> Result<NewJob, Status> {
         let name = job.metadata.as_ref().map_or(String::new(), |meta| meta.name.clone());
-        NewJob::check(job, &self.grants).map_err(|errors| status::invalid(&format!("Job `{name}`"), &errors))
+        NewJob::check(job, &self.live.grants())
+            .map_err(|errors| status::invalid(&format!("Job `{name}`"), &errors))
     }
 
     async fn write_job(

@@ -41,7 +41,7 @@ impl NodeService for Agent {
             pods_waiting: counts.pods_waiting,
             allocatable_cpu_millis: facts.allocatable.cpu_millis,
             allocatable_memory_bytes: facts.allocatable.memory_bytes,
-            max_image_bytes: self.images.max_bytes,
+            max_image_bytes: self.images.max_bytes(),
             architecture: std::env::consts::ARCH.to_owned(),
         };
         Ok(Response::new(NodeServiceGetResponse { node: Some(node) }))

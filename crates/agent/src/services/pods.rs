@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::select::Filter;
-use super::watch::{Answers, Watched, watch};
+use super::watch::{Answers, Watched, list, watch};
 use super::{Agent, key, status};
 use crate::logs::LogReader;
 
@@ -37,7 +37,7 @@ impl PodService for Agent {
         request: Request<PodServiceListRequest>,
     ) -> Result<Response<PodServiceListResponse>, Status> {
         let filter = Filter::parse::<Pod>(request.into_inner().filter)?;
-        let (pods, revision) = Pod::list(&self.reader, &filter)?;
+        let (pods, revision) = list::<Pod>(&self.reader, &filter).await?;
         let pods = pods.into_iter().map(Arc::unwrap_or_clone).collect();
         Ok(Response::new(PodServiceListResponse { pods, revision }))
     }
@@ -116,6 +116,10 @@ fn current_run(pod: &Pod, container: &str, previous: bool) -> Result<u32, Status
     let status = container_status(pod, container);
     let restarts = status.map_or(0, |status| u32::try_from(status.restart_count).unwrap_or(0));
     if previous {
+        // Between two runs the last one is the previous one already, as kubectl has it.
+        if status.is_some_and(waits_to_restart) {
+            return Ok(restarts);
+        }
         return restarts.checked_sub(1).ok_or_else(|| {
             let message = format!("previous terminated container {container} in pod {pod_name} not found");
             Status::failed_precondition(message)
@@ -134,11 +138,16 @@ fn container_status<'a>(pod: &'a Pod, container: &str) -> Option<&'a ContainerSt
     pod.status.as_ref()?.container_statuses.iter().find(|status| status.name == container)
 }
 
+fn waits(status: &ContainerStatus) -> bool {
+    status.state.as_ref().is_none_or(|state| state.running.is_none() && state.terminated.is_none())
+}
+
+fn waits_to_restart(status: &ContainerStatus) -> bool {
+    waits(status) && status.last_state.as_ref().is_some_and(|last| last.terminated.is_some())
+}
+
 fn has_started(status: &ContainerStatus) -> bool {
-    let waits =
-        status.state.as_ref().is_none_or(|state| state.running.is_none() && state.terminated.is_none());
-    let ran_before = status.last_state.as_ref().is_some_and(|last| last.terminated.is_some());
-    !waits || ran_before
+    !waits(status) || waits_to_restart(status)
 }
 
 /// One request for logs, being answered.
@@ -154,6 +163,9 @@ impl LogTail {
     async fn run(&self) -> Result<(), Status> {
         let Some((uid, run)) = self.wait_for_start().await? else { return Ok(()) };
         let mut reader = self.agent.logs.reader(&uid, &self.container, run);
+        if !self.request.follow {
+            (reader, ()) = blocking(reader, LogReader::end_here).await?;
+        }
         let mut left = self.request.limit_bytes;
         if let Some(count) = self.request.tail_lines {
             let lines;

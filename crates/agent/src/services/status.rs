@@ -1,5 +1,7 @@
 //! Refusals as gRPC tells them: a code, a line for people, and the path of every field in the details.
 
+use std::io::ErrorKind;
+
 use api::FieldErrors;
 use api::label_selector::SelectorError;
 use engine::store::StoreError;
@@ -32,6 +34,7 @@ pub(crate) fn rejected(rejected: Rejected) -> Status {
         Rejected::Conflict { .. } => Status::aborted(message),
         Rejected::Invalid(errors) => invalid("the change", &errors),
         Rejected::Limit(_) => Status::resource_exhausted(message),
+        Rejected::GoingDown => Status::unavailable(message),
     }
 }
 
@@ -55,6 +58,9 @@ pub(crate) fn unreadable(error: &StoreError) -> Status {
 
 /// A file of the agent's could not be read or written.
 pub(crate) fn io(doing: &str, error: &std::io::Error) -> Status {
+    if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+        return Status::resource_exhausted(format!("cannot {doing}: the disk is full"));
+    }
     tracing::error!(%error, "cannot {doing}");
     Status::internal(format!("cannot {doing}: {error}"))
 }

@@ -36,6 +36,13 @@ pub(super) trait Watched: Selectable + Send + Sync + Sized + 'static {
     fn message(kind: WatchEventType, object: Option<Arc<Self>>, revision: u64) -> Self::Message;
 }
 
+/// [`Watched::list`] on a thread that may wait for the disk.
+pub(super) async fn list<T: Watched>(reader: &Reader, filter: &Filter) -> Result<(Vec<Arc<T>>, u64), Status> {
+    let (reader, filter) = (reader.clone(), filter.clone());
+    let listed = tokio::task::spawn_blocking(move || T::list(&reader, &filter)).await;
+    listed.map_err(|error| Status::internal(format!("cannot list: {error}")))?
+}
+
 /// Answers a watch.
 pub(super) fn watch<T: Watched>(
     agent: &Agent,
@@ -70,7 +77,7 @@ impl<M: Send + 'static> Watcher<M> {
         let mut cursor = match since {
             Some(since) => since,
             None => {
-                let (objects, listed) = T::list(&self.agent.reader, &self.filter)?;
+                let (objects, listed) = list::<T>(&self.agent.reader, &self.filter).await?;
                 for object in objects {
                     if !self.send::<T>(WatchEventType::Added, Some(object), listed).await {
                         return Ok(());

@@ -16,7 +16,7 @@ use super::{StoreError, durable, opening, watermark};
 /// The format of a data directory that this program reads and writes.
 pub const FORMAT: u32 = 1;
 
-const FORMAT_NAME: &str = "format";
+pub(super) const FORMAT_NAME: &str = "format";
 const FORMAT_TITLE: &str = "wick data directory, format ";
 
 /// A data directory, locked for as long as this value or a clone of it lives.
@@ -52,6 +52,12 @@ pub enum DataDirError {
         path: PathBuf,
         /// What is wrong.
         what: &'static str,
+    },
+    /// There is nothing in it.
+    #[error("`{}` is no data directory: name the one that wickd was given", path.display())]
+    None {
+        /// The path.
+        path: PathBuf,
     },
     /// It is a file or a device.
     #[error("data directory `{}` is not a directory: name one, or a path where one can be made", path.display())]
@@ -139,6 +145,16 @@ impl DataDir {
     pub(super) fn lock_file(&self) -> &File {
         &self.lock
     }
+}
+
+/// Whether `path` is a data directory that can be looked at; where it is, without symbolic links.
+pub(super) fn look(path: &Path) -> Result<PathBuf, DataDirError> {
+    let none = || DataDirError::None { path: path.to_owned() };
+    let path = &fs::canonicalize(path).map_err(|_| none())?;
+    if !path.is_dir() {
+        return Err(DataDirError::NotADirectory { path: path.clone() });
+    }
+    if check_format(path)? { Ok(path.clone()) } else { Err(none()) }
 }
 
 /// Whether the directory is ours already; an error if it is somebody else's.

@@ -45,6 +45,12 @@ pub(super) fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
     sync_dir(parent(to))
 }
 
+/// Makes a directory for this user only.
+pub(super) fn make_dir(dir: &Path) -> Result<(), StoreError> {
+    DirBuilder::new().mode(0o700).create(dir).map_err(StoreError::io("create", dir))?;
+    sync_dir(parent(dir))
+}
+
 /// Copies a directory to a name where nothing is. Cheap where the file system can share blocks.
 pub(super) fn copy_tree(from: &Path, to: &Path) -> Result<(), StoreError> {
     DirBuilder::new().mode(0o700).create(to).map_err(StoreError::io("create", to))?;

@@ -33,11 +33,29 @@ const GROUP_BYTES: usize = 128 << 10;
 /// How many orphans are removed before that is synced.
 const GROUP_ORPHANS: usize = 512;
 
+/// How a store was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// It was stopped cleanly, and is as it was then; or there was none yet.
+    pub clean: bool,
+    /// How many bytes it takes on disk.
+    pub bytes: u64,
+}
+
 /// A store that has proved itself.
 pub(super) struct Opened {
     pub(super) tree: Tree,
     pub(super) contents: Contents,
     pub(super) revision: u64,
+    pub(super) condition: Condition,
+}
+
+/// A copy that has proved itself, and how the original stands.
+pub(super) struct Found {
+    pub(super) opened: Opened,
+    pub(super) watermark: Option<u64>,
+    pub(super) clean: bool,
+    pub(super) bytes: u64,
 }
 
 struct Opening<'a> {
@@ -50,7 +68,39 @@ pub(super) fn open(dir: &Path, options: &SledOptions) -> Result<Opened, StoreErr
     let opening = Opening { dir, options };
     opening.settle()?;
     let watermark = Watermark::read(&opening.watermark())?;
-    if opening.store().exists() { opening.existing(watermark) } else { opening.first(watermark) }
+    if !opening.store().exists() {
+        let opened = opening.first(watermark)?;
+        return Ok(Opened { condition: Condition { clean: true, ..opened.condition }, ..opened });
+    }
+    let clean = opening.is_clean(watermark.as_ref())?;
+    let opened = opening.existing(watermark)?;
+    Ok(Opened { condition: Condition { clean, ..opened.condition }, ..opened })
+}
+
+/// Opens a copy of the store of `dir`, made at `copy`; `dir` is only read.
+pub(super) fn open_copy(dir: &Path, copy: &Path, options: &SledOptions) -> Result<Found, StoreError> {
+    let opening = Opening { dir, options };
+    let watermark = Watermark::read(&opening.watermark())?;
+    // In the middle of a swap the store has its other name.
+    let store = if opening.store().exists() { opening.store() } else { opening.old() };
+    if !store.exists() {
+        let why = match &watermark {
+            Some(watermark) => {
+                format!("it is missing, but revision {} was acknowledged", watermark.revision)
+            }
+            None => "it is missing".to_owned(),
+        };
+        let way_on = format!("delete `{}` to start empty", opening.watermark().display());
+        return Err(StoreError::Refused { store: opening.store(), why, way_on, untouched: true });
+    }
+    let clean = opening.is_clean(watermark.as_ref())?;
+    let bytes = durable::file_lengths(&store)?.iter().map(|(_, length)| length).sum();
+    let scratch = copy.parent().unwrap_or(Path::new("."));
+    room::check_free(scratch, "copy the store to (TMPDIR names another directory)", bytes)?;
+    durable::copy_tree(&store, copy)?;
+    let expected = watermark.as_ref().map_or(0, |watermark| watermark.revision);
+    let opened = opening.prove(copy, expected, true)?;
+    Ok(Found { opened, watermark: watermark.map(|watermark| watermark.revision), clean, bytes })
 }
 
 /// Where the watermark of a data directory is.
@@ -95,7 +145,7 @@ impl Opening<'_> {
         // No watermark: the very first start was cut short, or somebody deleted it to go on with what there is.
         let expected = watermark.as_ref().map_or(0, |watermark| watermark.revision);
         let files = durable::file_lengths(&self.store())?;
-        if watermark.and_then(|watermark| watermark.stopped).is_some_and(|stopped| stopped == files) {
+        if self.is_clean(watermark.as_ref())? {
             let opened = self.in_place(expected)?;
             if !self.wasteful(&opened)? {
                 return Ok(opened);
@@ -126,6 +176,14 @@ impl Opening<'_> {
         self.swap(&candidate, opened.revision)
     }
 
+    /// Whether the store's files are as a clean stop left them.
+    fn is_clean(&self, watermark: Option<&Watermark>) -> Result<bool, StoreError> {
+        let Some(stopped) = watermark.and_then(|watermark| watermark.stopped.as_ref()) else {
+            return Ok(false);
+        };
+        Ok(self.store().exists() && *stopped == durable::file_lengths(&self.store())?)
+    }
+
     /// Opens a store whose files are as a clean stop left them. From here on it is not stopped any more.
     fn in_place(&self, expected: u64) -> Result<Opened, StoreError> {
         Watermark::running(expected).write(&self.watermark())?;
@@ -146,7 +204,8 @@ impl Opening<'_> {
         let (found, way_on) = match contents.sequence {
             Some(revision) if revision >= expected => {
                 remove_orphans(&tree, &contents.orphans)?;
-                return Ok(Opened { tree, contents, revision });
+                let condition = Condition { clean: false, bytes: tree.disk_bytes()? };
+                return Ok(Opened { tree, contents, revision, condition });
             }
             Some(revision) => (
                 format!("at revision {revision}"),

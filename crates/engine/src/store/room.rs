@@ -19,6 +19,9 @@ pub(super) const RESERVE_BYTES: u64 = 4 << 20;
 /// How much must be free before the reserve is (again) taken out of it.
 const ROOMY_BYTES: u64 = 4 * RESERVE_BYTES;
 
+/// Beyond what must be free for a commit, what must be for something new: room for all that follows from what was taken in.
+const MORE_BYTES: u64 = 4 << 20;
+
 /// Of what is otherwise kept free, the part that is still kept when the reserve was given up.
 const LAST_PART: u64 = 4;
 
@@ -50,6 +53,24 @@ impl Room {
             self.take_reserve()?;
         }
         Ok(())
+    }
+
+    /// Whether something new of `bytes` should be taken in. Never while the reserve is given up.
+    pub(super) fn check_more(&mut self, bytes: usize) -> Result<(), StoreError> {
+        if !self.reserved && has_room(&self.dir) {
+            self.take_reserve()?;
+        }
+        let needed = if self.reserved {
+            needed(self.keep_free_bytes, true, bytes as u64).saturating_add(MORE_BYTES)
+        } else {
+            ROOMY_BYTES
+        };
+        check_free(&self.dir, "take in anything new", needed)
+    }
+
+    /// Gives up the reserve of a store that is not open yet; false if there is none.
+    pub(super) fn give_up_reserve(dir: &Path) -> Result<bool, StoreError> {
+        Room { dir: dir.to_owned(), keep_free_bytes: 0, reserved: true }.release()
     }
 
     /// Gives up the reserve; false if it was given up already.

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use sled::IVec;
 
-use super::opening::{self, Opened};
+use super::opening::{self, Condition, Opened};
 use super::record::{Head, Large, PIECE_BYTES, SEQUENCE_KEY, head_key, piece_key};
 use super::room::Room;
 use super::tree::{CHUNK, Tree};
@@ -54,6 +54,7 @@ impl Default for SledOptions {
 pub struct SledStore {
     shared: Arc<Shared>,
     data_dir: DataDir,
+    condition: Condition,
     room: Room,
     revision: u64,
     /// The values in pieces, by their record's key, so that their pieces can be removed with it.
@@ -81,8 +82,16 @@ impl SledStore {
     /// Opens the store of `data_dir`, or makes one where none ever was.
     pub fn open(data_dir: &DataDir, options: SledOptions) -> Result<SledStore, StoreError> {
         no_sync_file_range::check(data_dir.lock_file())?;
-        let Opened { tree, contents, revision } = opening::open(data_dir.path(), &options)?;
+        let opened = match opening::open(data_dir.path(), &options) {
+            // To start, and then to record how things ended, is what the reserve is for.
+            Err(error) if error.is_full() && Room::give_up_reserve(data_dir.path())? => {
+                opening::open(data_dir.path(), &options)?
+            }
+            result => result?,
+        };
+        let Opened { tree, contents, revision, condition } = opened;
         Ok(SledStore {
+            condition,
             room: Room::open(data_dir.path(), options.keep_free_bytes)?,
             shared: Arc::new(Shared { state: RwLock::new(State::Open(tree)) }),
             data_dir: data_dir.clone(),
@@ -92,6 +101,11 @@ impl SledStore {
             garbage: VecDeque::new(),
             watermark_at_ms: None,
         })
+    }
+
+    /// How the store was found.
+    pub fn condition(&self) -> Condition {
+        self.condition
     }
 
     /// Writes the values that are too long to lie with their keys, and says where they are. Nothing refers to
@@ -188,12 +202,12 @@ impl Store for SledStore {
         for_each(shared.tree()?, prefix, None, CHUNK, visit)
     }
 
-    fn commit(&mut self, batch: Batch) -> Result<(), StoreError> {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         self.shared.read().tree()?;
         batch.check(self.revision)?;
         self.room.check(batch.bytes() + batch.large_bytes())?;
-        let written = self.write_large(&batch).and_then(|large| {
-            self.write_heads(&batch, &large)?;
+        let written = self.write_large(batch).and_then(|large| {
+            self.write_heads(batch, &large)?;
             Ok(large)
         });
         let mut large = match written {
@@ -220,6 +234,10 @@ impl Store for SledStore {
 
     fn revision(&self) -> u64 {
         self.revision
+    }
+
+    fn room_for_more(&mut self, bytes: usize) -> Result<(), StoreError> {
+        self.room.check_more(bytes)
     }
 
     fn release_reserve(&mut self) -> Result<bool, StoreError> {
@@ -291,7 +309,7 @@ impl State {
 
 /// Shows every record whose key starts with `prefix` and is greater than `after`, in key order. They are
 /// read `at_once` at a time.
-fn for_each(
+pub(super) fn for_each(
     tree: &Tree,
     prefix: &[u8],
     after: Option<&[u8]>,

@@ -1,0 +1,219 @@
+//! The configuration file: TOML, read whole, and everything that is wrong with it told at once, each with its place.
+
+use std::fmt;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{ConfigError, Given, SETTINGS, check};
+
+/// Something that is wrong with the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// From 1.
+    line: usize,
+    /// From 1, in characters.
+    column: usize,
+    /// The key, with where it is in its array; empty for what is no key's fault.
+    key: String,
+    what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problem { line, column, key, what } = self;
+        let colon = if key.is_empty() { "" } else { ": " };
+        write!(f, "{line}:{column}: {key}{colon}{what}")
+    }
+}
+
+/// The settings a file gives, and on which line it gives each.
+pub(super) type Lines = Vec<(&'static str, usize)>;
+
+/// Reads a file.
+pub(super) fn read(path: &Path) -> Result<(Given, Lines), ConfigError> {
+    let text = fs::read_to_string(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    parse(&text).map_err(|problems| ConfigError::Wrong { path: path.to_owned(), problems })
+}
+
+fn parse(text: &str) -> Result<(Given, Lines), Vec<Problem>> {
+    let mut reading = Reading { text, problems: Vec::new() };
+    let mut given = Given::default();
+    let mut lines = Lines::new();
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        reading.problem::<()>(error.span().unwrap_or_default(), "", error.message().to_owned());
+    }
+    for (key, value) in table.get_ref() {
+        let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key.get_ref()) else {
+            reading.unknown(key.get_ref(), key.span());
+            continue;
+        };
+        match setting.key {
+            "data_dir" => given.data_dir = reading.text(setting.key, value, check::absolute),
+            "socket" => given.socket = reading.text(setting.key, value, check::absolute),
+            "listen" => given.listen = reading.text(setting.key, value, check::loopback),
+            "node_name" => given.node_name = reading.text(setting.key, value, check::node_name),
+            "allow_host_paths" => given.allow_host_paths = reading.paths(setting.key, value),
+            "guests" => given.guests = reading.number(setting.key, value, check::guests),
+            "max_image_mib" => given.max_image_mib = reading.number(setting.key, value, check::max_image_mib),
+            "log_kib" => given.log_kib = reading.number(setting.key, value, check::log_kib),
+            "drain_seconds" => given.drain_seconds = reading.number(setting.key, value, check::drain_seconds),
+            "log_level" => given.log_level = reading.text(setting.key, value, check::log_level),
+            other => reading.unknown(other, key.span()),
+        }
+        lines.push((setting.key, reading.place(key.span().start).0));
+    }
+    let mut problems = reading.problems;
+    if problems.is_empty() {
+        return Ok((given, lines));
+    }
+    problems.sort_by_key(|problem| (problem.line, problem.column));
+    Err(problems)
+}
+
+struct Reading<'a> {
+    text: &'a str,
+    problems: Vec<Problem>,
+}
+
+impl Reading<'_> {
+    fn text<T>(
+        &mut self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        check: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        match value.get_ref() {
+            DeValue::String(text) => match check(text) {
+                Ok(value) => Some(value),
+                Err(what) => self.problem(value.span(), key, format!("\"{text}\": {what}")),
+            },
+            other => self.other_type(value.span(), key, "a text in quotes", other),
+        }
+    }
+
+    fn number(
+        &mut self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        check: impl Fn(&str) -> Result<u64, String>,
+    ) -> Option<u64> {
+        match value.get_ref() {
+            DeValue::Integer(number) => {
+                let decimal = i128::from_str_radix(number.as_str(), number.radix());
+                let decimal = decimal.map_or_else(|_| number.to_string(), |number| number.to_string());
+                match check(&decimal) {
+                    Ok(value) => Some(value),
+                    Err(what) => self.problem(value.span(), key, what),
+                }
+            }
+            other => self.other_type(value.span(), key, "a whole number without quotes", other),
+        }
+    }
+
+    fn paths(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Vec<PathBuf>> {
+        match value.get_ref() {
+            DeValue::Array(values) => {
+                let read = |(index, value)| self.text(&format!("{key}[{index}]"), value, check::absolute);
+                values.iter().enumerate().map(read).collect()
+            }
+            other => self.other_type(value.span(), key, "a list such as [\"/srv/data\"]", other),
+        }
+    }
+
+    fn other_type<T>(
+        &mut self,
+        span: Range<usize>,
+        key: &str,
+        wanted: &str,
+        found: &DeValue<'_>,
+    ) -> Option<T> {
+        let found = match found {
+            DeValue::String(_) => "a text",
+            DeValue::Integer(_) => "a whole number",
+            DeValue::Float(_) => "a number with a fraction",
+            DeValue::Boolean(_) => "true or false",
+            DeValue::Datetime(_) => "a time",
+            DeValue::Array(_) => "a list",
+            DeValue::Table(_) => "a table",
+        };
+        self.problem(span, key, format!("must be {wanted}; this is {found}"))
+    }
+
+    fn unknown(&mut self, key: &str, span: Range<usize>) {
+        let same = key.replace('-', "_");
+        let nearest = check::nearest(&same, SETTINGS.iter().map(|setting| setting.key));
+        let hint = match nearest {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => {
+                let keys: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
+                format!("there are {}", keys.join(", "))
+            }
+        };
+        self.problem::<()>(span, key, format!("no such setting; {hint}"));
+    }
+
+    /// Notes it, and is no value.
+    fn problem<T>(&mut self, span: Range<usize>, key: &str, what: String) -> Option<T> {
+        let (line, column) = self.place(span.start);
+        self.problems.push(Problem { line, column, key: key.to_owned(), what });
+        None
+    }
+
+    /// Line and column of a byte.
+    fn place(&self, at: usize) -> (usize, usize) {
+        let before = self.text.get(..at).unwrap_or(self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    fn check(text: &str, expected: Expect) {
+        let said = match parse(text) {
+            Ok((given, lines)) => format!("{given:?}\n{lines:?}"),
+            Err(problems) => {
+                let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
+                lines.join("\n")
+            }
+        };
+        expected.assert_eq(&said);
+    }
+
+    #[test]
+    fn an_empty_file_says_nothing() {
+        assert_eq!(parse("").unwrap(), (Given::default(), Lines::new()));
+        assert_eq!(parse("# nothing\n").unwrap(), (Given::default(), Lines::new()));
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        check(include_str!("../../../../packaging/wickd.toml"), expect![""]);
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once_with_its_place() {
+        check(
+            "guests = 0\nmax-image-mib = 5\nlog_kib = \"4096\"\n\ndrain_second = 5\nlisten = \"0.0.0.0:80\"\n\
+             allow_host_paths = [\"/srv\", \"data\", 7]\nlog_level = \"inof\"\nnode_name = \"My Gate\"\n\
+             data_dir = \"here\"\nsocket = false\ncolour = 1\ndrain_seconds = 99999999999999999999999\n",
+            expect![""],
+        );
+    }
+
+    #[test]
+    fn what_is_no_toml_is_told_with_its_place() {
+        check("guests = \nlog_kib = 100\nguests = 3\n", expect![""]);
+        check("[limits]\nguests = 5\n", expect![""]);
+    }
+}
