@@ -96,24 +96,12 @@ impl Apply {
 
     /// Has the agent apply a manifest; false if something of it was refused.
     async fn send(&self, session: &Session, source: &Source) -> Result<bool, Failure> {
-        let pinned = pin::pin(session, source, self.dry_run != DryRun::None).await?;
-        let mut all_done = pinned.refused.is_empty();
-        for failure in &pinned.refused {
+        let sent = send(session, source, self.dry_run == DryRun::Server).await?;
+        let mut all_done = sent.refused.is_empty();
+        for failure in &sent.refused {
             failure.tell();
         }
-        let Some(manifest) = pinned.text else { return Ok(all_done) };
-        let request = ManifestServiceApplyRequest {
-            manifest,
-            namespace: session.namespace.clone(),
-            dry_run: self.dry_run == DryRun::Server,
-        };
-        let applied = session.agent.manifests().apply(request).await;
-        let applied = applied.map_err(|status| whole(status).within(&source.name))?;
-        let results = applied.into_inner().results;
-        if results.is_empty() && all_done {
-            return Err(nothing(source));
-        }
-        for result in results {
+        for result in sent.results {
             for warning in &result.warnings {
                 tell(&format!("warning: {warning}"));
             }
@@ -186,8 +174,31 @@ impl Apply {
     }
 }
 
+/// What became of a manifest.
+pub(crate) struct Sent {
+    /// What the agent did with each document.
+    pub(crate) results: Vec<ApplyResult>,
+    /// Why documents were never sent.
+    pub(crate) refused: Vec<Failure>,
+}
+
+/// Pushes what a manifest needs and has the agent apply it.
+pub(crate) async fn send(session: &Session, source: &Source, dry_run: bool) -> Result<Sent, Failure> {
+    let pinned = pin::pin(session, source, dry_run).await?;
+    let refused = pinned.refused;
+    let Some(manifest) = pinned.text else { return Ok(Sent { results: Vec::new(), refused }) };
+    let request = ManifestServiceApplyRequest { manifest, namespace: session.namespace.clone(), dry_run };
+    let applied = session.agent.manifests().apply(request).await;
+    let applied = applied.map_err(|status| whole(status).within(&source.name))?;
+    let results = applied.into_inner().results;
+    if results.is_empty() && refused.is_empty() {
+        return Err(nothing(source));
+    }
+    Ok(Sent { results, refused })
+}
+
 /// What became of a document, in a line; or why nothing did.
-fn line(result: &ApplyResult, suffix: &str) -> Result<String, Failure> {
+pub(crate) fn line(result: &ApplyResult, suffix: &str) -> Result<String, Failure> {
     let word = match result.outcome() {
         ApplyOutcome::Created => "created",
         ApplyOutcome::Configured => "configured",

@@ -44,6 +44,12 @@ pub(crate) struct Hints {
 }
 
 impl Hints {
+    /// Whether anybody names a place, or it is only where agents usually are.
+    pub(crate) fn are_given(&self, env: impl Fn(&str) -> Option<OsString>) -> bool {
+        let said = |name| env(name).is_some_and(|value| !value.is_empty());
+        self.socket.is_some() || self.server.is_some() || said("WICK_SOCKET") || said("WICK_SERVER")
+    }
+
     /// The place that the flags, else the environment name.
     pub(crate) fn place(self, env: impl Fn(&str) -> Option<OsString>) -> Result<Place, Failure> {
         let flags = self.socket.is_some() || self.server.is_some();

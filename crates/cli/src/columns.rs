@@ -3,6 +3,8 @@
 //! kubectl's, but for columns that would be the same for ever on one device (a Pod's IP, nominated node and
 //! readiness gates); in their place stands what differs here.
 
+use std::collections::BTreeMap;
+
 use api::pb::k8s::batch::v1::Job;
 use api::pb::k8s::core::v1::{Container, Event, Pod};
 use api::pb::wick::v1::{Image, ImageKind, Node};
@@ -11,7 +13,7 @@ use jiff::Timestamp;
 use crate::age::age;
 use crate::clock::time;
 use crate::kind::Kind;
-use crate::objects::Object;
+use crate::objects::{Object, pairs};
 use crate::status;
 use crate::table::{Table, size};
 
@@ -23,17 +25,21 @@ pub(crate) const NONE: &str = "<none>";
 
 /// How much of everything is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Shown {
+pub(crate) struct Shown<'a> {
     /// More columns.
     pub(crate) wide: bool,
     /// The namespace, as objects of several are shown.
     pub(crate) namespaces: bool,
     /// The kind before the name, as several kinds are shown.
     pub(crate) kinds: bool,
+    /// These labels, each in a column of its own.
+    pub(crate) label_columns: &'a [String],
+    /// All labels, in one column.
+    pub(crate) labels: bool,
 }
 
 /// The list of `objects`, all of them of the kind `kind`.
-pub(crate) fn table(kind: Kind, objects: &[Object], shown: Shown, now: Timestamp) -> Table {
+pub(crate) fn table(kind: Kind, objects: &[Object], shown: Shown<'_>, now: Timestamp) -> Table {
     let mut table = Table::new(columns(kind, shown.wide));
     for object in objects {
         table.rows.push(match object {
@@ -44,13 +50,24 @@ pub(crate) fn table(kind: Kind, objects: &[Object], shown: Shown, now: Timestamp
             Object::Node(object) => node(object, shown.wide, now),
         });
     }
-    if shown.kinds && table.columns.first() == Some(&"NAME") {
+    if shown.kinds && table.columns.first().is_some_and(|name| name == "NAME") {
         for row in &mut table.rows {
             row[0] = format!("{}/{}", kind.qualified(), row[0]);
         }
     }
     if shown.namespaces && kind.has_namespace() {
         table.put_first("NAMESPACE", objects.iter().map(|object| object.namespace().to_owned()));
+    }
+    let nothing = BTreeMap::new();
+    let labels = |object: &Object| object.meta().map_or_else(|| nothing.clone(), |meta| meta.labels.clone());
+    for label in shown.label_columns {
+        // As kubectl has it: `wick.dev/zone` is shown below ZONE.
+        let header = label.rsplit('/').next().unwrap_or(label).to_uppercase();
+        let cells = objects.iter().map(|object| labels(object).get(label).cloned().unwrap_or_default());
+        table.put_last(header, cells);
+    }
+    if shown.labels {
+        table.put_last("LABELS", objects.iter().map(|object| or_none(pairs(&labels(object)).join(","))));
     }
     table
 }
@@ -115,7 +132,7 @@ fn job(job: &Job, wide: bool, now: Timestamp) -> Vec<String> {
 pub(crate) fn selector(job: &Job) -> String {
     let selector = job.spec.as_ref().and_then(|spec| spec.selector.as_ref());
     let Some(selector) = selector else { return NONE.to_owned() };
-    let mut terms = crate::objects::pairs(&selector.match_labels);
+    let mut terms = pairs(&selector.match_labels);
     for term in &selector.match_expressions {
         let values = term.values.join(",");
         terms.push(match term.operator.as_str() {
@@ -263,12 +280,14 @@ mod tests {
     use super::*;
     use crate::clock::{ago, noon};
     use crate::samples;
-    use crate::table::{LIST, Widths};
+    use crate::screen::Screen;
+    use crate::table::Widths;
     use api::pb::k8s::meta::v1::LabelSelector;
     use expect_test::{Expect, expect};
 
-    const NARROW: Shown = Shown { wide: false, namespaces: false, kinds: false };
-    const WIDE: Shown = Shown { wide: true, namespaces: false, kinds: false };
+    const NARROW: Shown<'static> =
+        Shown { wide: false, namespaces: false, kinds: false, label_columns: &[], labels: false };
+    const WIDE: Shown<'static> = Shown { wide: true, ..NARROW };
 
     #[test]
     fn jobs_look_as_kubectl_shows_them() {
@@ -449,8 +468,29 @@ mod tests {
         );
     }
 
-    fn check(kind: Kind, objects: &[Object], shown: Shown, wanted: Expect) {
+    #[test]
+    fn labels_are_columns_where_they_are_asked_for() {
+        let mut job = samples::job("hello");
+        let labels = [("app", "greeter"), ("wick.dev/zone", "hall")];
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        job.metadata.as_mut().unwrap().labels = labels.into();
+        let jobs = [Object::Job(Box::new(job)), Object::Job(Box::new(samples::job("other")))];
+        let columns = ["wick.dev/zone".to_owned()];
+        let shown = Shown { label_columns: &columns, labels: true, ..NARROW };
+        check(
+            Kind::Job,
+            &jobs,
+            shown,
+            expect![[r#"
+            NAME    STATUS    COMPLETIONS   DURATION   AGE   ZONE   LABELS
+            hello   Running   0/5           100s       2m    hall   app=greeter,wick.dev/zone=hall
+            other   Running   0/5           100s       2m           <none>
+        "#]],
+        );
+    }
+
+    fn check(kind: Kind, objects: &[Object], shown: Shown<'_>, wanted: Expect) {
         let table = table(kind, objects, shown, noon().now);
-        wanted.assert_eq(&table.text(true, LIST, &mut Widths::default()));
+        wanted.assert_eq(&table.text(true, &mut Widths::default(), Screen::PLAIN));
     }
 }

@@ -79,10 +79,10 @@ enum Cascade {
 
 /// What is to be deleted.
 #[derive(Debug)]
-struct Named {
-    kind: Kind,
-    namespace: String,
-    name: String,
+pub(crate) struct Named {
+    pub(crate) kind: Kind,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
 }
 
 impl Delete {
@@ -271,7 +271,7 @@ fn in_manifests(sources: &[Source], namespace: &str) -> (Vec<Named>, bool) {
 }
 
 /// Waits until the thing of that uid is gone.
-async fn gone(session: &Session, named: &Named, uid: &str) -> Result<(), Failure> {
+pub(crate) async fn gone(session: &Session, named: &Named, uid: &str) -> Result<(), Failure> {
     let mut watch = Watch::begin(&session.agent, named.kind, only(&named.namespace, &named.name)).await?;
     let mut there = false;
     loop {

@@ -8,6 +8,9 @@ mod parts;
 mod pod;
 mod sheet;
 
+pub(crate) use parts::exit;
+pub(crate) use pod::{last_end, next_start};
+
 use api::pb::k8s::core::v1::{Event, Pod};
 use api::pb::wick::v1::{EventServiceListRequest, ImageServiceInspectRequest, ObjectFilter};
 use clap::Args;
@@ -17,6 +20,7 @@ use crate::failure::{Failure, tell};
 use crate::kind::{Kind, targets};
 use crate::objects::{self, Object, pods_of};
 use crate::output::print;
+use crate::screen::Screen;
 use crate::session::{Global, Session};
 
 const EXAMPLES: &str = "\
@@ -96,23 +100,24 @@ impl Describe {
 }
 
 async fn page(session: &Session, object: Object) -> Result<String, Failure> {
+    let screen = Screen::stdout();
     Ok(match object {
         Object::Job(found) => {
             let (events, pods) = (
                 events(session, Kind::Job, &Object::Job(found.clone())).await?,
                 job_pods(session, &Object::Job(found.clone())).await?,
             );
-            job::page(&found, &pods, &events, &Clock::read())
+            job::page(&found, &pods, &events, &Clock::read()).page(screen)
         }
         Object::Pod(found) => {
             let events = events(session, Kind::Pod, &Object::Pod(found.clone())).await?;
-            pod::page(&found, &events, &Clock::read())
+            pod::page(&found, &events, &Clock::read()).page(screen)
         }
         Object::Image(image) => {
             let name = if image.name.is_empty() { image.digest } else { image.name };
             image_page(session, &name).await?
         }
-        Object::Node(found) => node::page(&found, &Clock::read()),
+        Object::Node(found) => node::page(&found, &Clock::read()).page(screen),
         Object::Event(_) => String::new(), // Refused before anybody was asked.
     })
 }
@@ -121,7 +126,7 @@ async fn page(session: &Session, object: Object) -> Result<String, Failure> {
 pub(crate) async fn image_page(session: &Session, name: &str) -> Result<String, Failure> {
     let request = ImageServiceInspectRequest { name: name.to_owned() };
     match session.agent.images().inspect(request).await {
-        Ok(inspected) => Ok(node::image(&inspected.into_inner(), &Clock::read())),
+        Ok(inspected) => Ok(node::image(&inspected.into_inner(), &Clock::read()).page(Screen::stdout())),
         Err(status) if status.code() == tonic::Code::NotFound => {
             Err(objects::missing(&session.agent, Kind::Image, &session.namespace, name).await)
         }

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+use crate::screen::{self, Screen};
 use crate::table::tame;
 
 /// How `wick` ends when it does not end well.
@@ -24,6 +25,8 @@ pub(crate) enum Failure {
     Said,
     /// Whoever read the output has read enough. Exit code 0.
     ReaderLeft,
+    /// A signal stopped it; with the exit code that says so: 128 and the signal's number.
+    Stopped(u8),
 }
 
 /// What is said about a failure.
@@ -99,6 +102,7 @@ impl Failure {
             Failure::ReaderLeft => 0,
             Failure::Refused(_) | Failure::Said => 1,
             Failure::NotAsked(_) => 2,
+            Failure::Stopped(code) => *code,
         })
     }
 }
@@ -188,8 +192,19 @@ fn flag(path: &str) -> Option<&'static str> {
 /// Says something that is not data.
 pub(crate) fn tell(words: &str) {
     use io::Write;
+    let colour = Screen::stderr().colour;
+    let lines: Vec<String> = words.lines().map(|line| labelled(line, colour)).collect();
     // Where stderr is closed there is nobody to tell, and the exit code still says it.
-    let _ = writeln!(io::stderr(), "{words}");
+    let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
+}
+
+/// A line with what it begins with (`error:`) in its colour.
+fn labelled(line: &str, colour: bool) -> String {
+    let label = ["error:", "hint:", "warning:"].into_iter().find(|label| line.starts_with(label));
+    match label {
+        Some(label) => screen::label(label, colour) + &line[label.len()..],
+        None => line.to_owned(),
+    }
 }
 
 /// What an error of the system says, without its number.
@@ -331,6 +346,7 @@ mod tests {
             Failure::NotAsked(words) => (format!("{words}\n"), 2),
             Failure::Said => (String::new(), 1),
             Failure::ReaderLeft => (String::new(), 0),
+            Failure::Stopped(code) => (String::new(), *code),
         };
         assert_eq!(format!("{:?}", failure.exit_code()), format!("{:?}", ExitCode::from(code)));
         wanted.assert_eq(&format!("{words}exit {code}"));

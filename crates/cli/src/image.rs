@@ -24,8 +24,9 @@ use crate::failure::{Failure, tell};
 use crate::kind::Kind;
 use crate::objects::{self, missing};
 use crate::output::print;
+use crate::screen::Screen;
 use crate::session::{Global, Session};
-use crate::table::{LIST, Widths, size};
+use crate::table::{Widths, size};
 
 /// How many bytes are sent in one piece.
 const PIECE: usize = 1 << 20;
@@ -99,7 +100,7 @@ impl ImageCommand {
                     return Ok(());
                 }
                 let table = columns::table(Kind::Image, &images, Shown::default(), Clock::read().now);
-                print(&table.text(true, LIST, &mut Widths::default()))
+                print(&table.text(true, &mut Widths::default(), Screen::stdout()))
             }
             Verb::Inspect { names } => {
                 let session = global.connect().await?;

@@ -23,6 +23,11 @@ impl Lines {
         Lines { timestamps, prefix, open: None }
     }
 
+    /// From now on says whose each line is.
+    pub(crate) fn begin_to_prefix(&mut self) {
+        self.prefix = true;
+    }
+
     /// The bytes that print `line`, which is from `source`.
     pub(crate) fn print(&mut self, source: &str, line: &LogLine) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(line.text.len() + 1);

@@ -3,7 +3,7 @@
 //! Of a Pod, one container's. Of a Job, each Pod's in the order they were made; with `-f` all of them as they come, until
 //! the Job is finished ([`follow`]).
 
-mod follow;
+pub(crate) mod follow;
 
 use std::time::Duration;
 
@@ -155,6 +155,24 @@ impl Logs {
     async fn pod(&self, session: &Session, name: &str) -> Result<Pod, Failure> {
         let object = objects::get(&session.agent, Kind::Pod, &session.namespace, name).await?;
         pod_of(object).ok_or_else(|| Failure::refused(format!("pod `{name}` is not a Pod")))
+    }
+
+    /// Follows every container there is.
+    pub(crate) fn following() -> Logs {
+        Logs {
+            what: String::new(),
+            container_too: None,
+            container: None,
+            all_containers: true,
+            follow: true,
+            previous: false,
+            tail: -1,
+            since: None,
+            since_time: None,
+            limit_bytes: None,
+            timestamps: false,
+            prefix: false,
+        }
     }
 
     fn lines(&self) -> Lines {

@@ -5,26 +5,32 @@
 //! [`age`], [`describe`].
 //!
 //! Data goes to stdout, words to stderr. The exit code is 0: done; 1: the request, or what was waited for, failed; 2: it
-//! could not be asked. There is no colour, and nothing asks back.
+//! could not be asked. Colours and bars are for terminals only ([`screen`]), and nothing asks back.
 
 mod age;
 mod apply;
 mod client;
 mod clock;
 mod columns;
+mod completion;
 mod delete;
 mod describe;
 mod failure;
+mod form;
 mod get;
 mod image;
+mod jsonpath;
 mod kind;
 mod lines;
 mod logs;
 mod manifest;
 mod objects;
 mod output;
+mod patience;
+mod run;
 #[cfg(test)]
 mod samples;
+mod screen;
 mod session;
 mod sources;
 mod status;
@@ -42,6 +48,7 @@ use crate::session::Global;
 
 const EXAMPLES: &str = "\
 Examples:
+  wick run hello.wasm
   wick apply -f job.yaml
   wick get jobs -w
   wick wait --for=condition=complete job/hello
@@ -64,6 +71,7 @@ struct Command {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Run(run::Run),
     Apply(apply::Apply),
     Get(get::Get),
     Describe(describe::Describe),
@@ -72,11 +80,17 @@ enum Verb {
     Delete(delete::Delete),
     Image(image::ImageCommand),
     Version(version::Version),
+    Completion(completion::Completion),
+    Man(completion::ManPages),
 }
 
 fn main() -> ExitCode {
-    let command = Command::parse();
-    match run(command) {
+    let mut args = std::env::args_os().skip(1);
+    let done = match args.next() {
+        Some(first) if first == run::BECOME_AGENT => Err(run::become_agent(args)),
+        _ => run(Command::parse()),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.tell();
@@ -86,11 +100,18 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), Failure> {
+    // These ask nobody.
+    let verb = match command.verb {
+        Verb::Completion(verb) => return verb.run(),
+        Verb::Man(verb) => return verb.run(),
+        verb => verb,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::not_asked(format!("cannot start: {}", reason(&error))))?;
     let global = command.global;
     runtime.block_on(async move {
-        match command.verb {
+        match verb {
+            Verb::Run(verb) => verb.run(&global).await,
             Verb::Apply(verb) => verb.run(&global).await,
             Verb::Get(verb) => verb.run(&global).await,
             Verb::Describe(verb) => verb.run(&global).await,
@@ -99,6 +120,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Verb::Delete(verb) => verb.run(&global).await,
             Verb::Image(verb) => verb.run(&global).await,
             Verb::Version(verb) => verb.run(&global).await,
+            Verb::Completion(_) | Verb::Man(_) => Ok(()), // Done above.
         }
     })
 }
@@ -132,7 +154,13 @@ mod tests {
             "delete -f a.yaml -f - --ignore-not-found",
             "apply -f . -R --dry-run=server",
             "image push a.wasm hello:1",
+            "run hello.wasm --env A=b --completions 3 -- -v --name x",
+            "run job.yaml --private -q",
+            "completion bash",
+            "man --dir out",
             "version --client",
+            "get jobs -o jsonpath={.items[*].metadata.name} --sort-by=.metadata.name",
+            "get jobs -o=custom-columns=NAME:.metadata.name -L app,tier --show-labels",
         ] {
             let words = ["wick"].into_iter().chain(line.split(' '));
             if let Err(error) = Command::try_parse_from(words) {

@@ -5,24 +5,11 @@
 use std::io::{self, Write};
 
 use api::json;
-use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::form::Form;
 use crate::objects::Object;
-
-/// How objects are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Form {
-    /// A table with more columns
-    Wide,
-    /// Everything, as YAML
-    Yaml,
-    /// Everything, as JSON
-    Json,
-    /// KIND/NAME only
-    Name,
-}
 
 /// Prints text as it is.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
@@ -37,8 +24,8 @@ pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// `objects` in full: one as itself, several as a List.
-pub(crate) fn in_full(objects: &[Object], single: bool, form: Form) -> String {
-    let value = match objects {
+pub(crate) fn in_full(objects: &[Object], single: bool) -> Value {
+    match objects {
         [object] if single => value(object),
         _ => {
             let mut items = json::list(objects.iter().map(value).collect());
@@ -48,13 +35,19 @@ pub(crate) fn in_full(objects: &[Object], single: bool, form: Form) -> String {
             }
             items
         }
-    };
+    }
+}
+
+/// What `form` makes of one value in full; `None` if it makes tables, or names.
+pub(crate) fn written(value: &Value, form: &Form) -> Option<String> {
     match form {
         Form::Yaml => {
-            let text = api::yaml::write(&value);
-            if text.ends_with('\n') { text } else { text + "\n" }
+            let text = api::yaml::write(value);
+            Some(if text.ends_with('\n') { text } else { text + "\n" })
         }
-        Form::Json | Form::Wide | Form::Name => indented(&value),
+        Form::Json => Some(indented(value)),
+        Form::Template(template) => Some(template.print(value)),
+        Form::Wide | Form::Name | Form::Columns(_) => None,
     }
 }
 
@@ -69,7 +62,8 @@ fn indented(value: &Value) -> String {
     }
 }
 
-fn value(object: &Object) -> Value {
+/// An object in full.
+pub(crate) fn value(object: &Object) -> Value {
     match object {
         Object::Job(job) => json::to_json(job.as_ref()),
         Object::Pod(pod) => json::to_json(pod.as_ref()),
@@ -214,6 +208,6 @@ mod tests {
     }
 
     fn check(objects: &[Object], single: bool, form: Form, wanted: Expect) {
-        wanted.assert_eq(&in_full(objects, single, form));
+        wanted.assert_eq(&written(&in_full(objects, single), &form).unwrap());
     }
 }

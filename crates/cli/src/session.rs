@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::client::{Agent, Hints};
+use crate::client::{Agent, Hints, Place};
 use crate::failure::Failure;
 
 /// The namespace of whatever names none.
@@ -33,10 +33,26 @@ impl Global {
         if self.namespace.is_empty() { DEFAULT_NAMESPACE } else { &self.namespace }
     }
 
+    fn hints(&self) -> Hints {
+        Hints { socket: self.socket.clone(), server: self.server.clone() }
+    }
+
+    /// Whether an agent is named by a flag or in the environment.
+    pub(crate) fn names_an_agent(&self) -> bool {
+        self.hints().are_given(|name| std::env::var_os(name))
+    }
+
+    /// Whether there is a socket where agents usually are, be there an agent or not.
+    pub(crate) fn usual_place_exists(&self) -> bool {
+        match self.hints().place(|name| std::env::var_os(name)) {
+            Ok(Place::Socket(path)) => path.exists(),
+            Ok(Place::Server(_)) | Err(_) => false,
+        }
+    }
+
     /// Finds the agent and connects to it.
     pub(crate) async fn connect(&self) -> Result<Session, Failure> {
-        let hints = Hints { socket: self.socket.clone(), server: self.server.clone() };
-        let place = hints.place(|name| std::env::var_os(name))?;
+        let place = self.hints().place(|name| std::env::var_os(name))?;
         let agent = Agent::connect(&place).await?;
         Ok(Session { agent, namespace: self.namespace().to_owned() })
     }

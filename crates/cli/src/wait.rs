@@ -14,6 +14,7 @@ use crate::kind::{Kind, targets};
 use crate::logs::{duration, wait_of};
 use crate::objects::{self, Change, Object, Watch, missing, only};
 use crate::output::print;
+use crate::patience::{come_back, went_away};
 use crate::session::{Global, Session};
 use crate::status::job_condition;
 
@@ -154,8 +155,14 @@ impl Wait {
         let mut watch = Watch::begin(&session.agent, kind, only(&session.namespace, name)).await?;
         let mut exists = false;
         loop {
-            let seen = watch.next().await?;
-            let object = match seen {
+            let seen = watch.next().await;
+            if went_away(&seen) {
+                come_back(&session.agent).await?;
+                watch = Watch::begin(&session.agent, kind, only(&session.namespace, name)).await?;
+                exists = false;
+                continue;
+            }
+            let object = match seen? {
                 Some(Change::Added(object) | Change::Modified(object)) => object,
                 Some(Change::Deleted(_)) => match self.goal {
                     Goal::Delete => return Ok(true),

@@ -1,7 +1,7 @@
 //! `wick get -w`: a list, and a line for everything that changes in it.
 //!
-//! One stream tells both. If this program falls too far behind, the agent says so; then the stream begins anew, and only
-//! what differs from what was printed is printed.
+//! One stream tells both. If this program falls too far behind, or the agent is started anew, the stream begins anew, and
+//! only what differs from what was printed is printed.
 
 use std::collections::BTreeMap;
 
@@ -11,32 +11,51 @@ use tonic::Code;
 use crate::clock::Clock;
 use crate::columns::{self, Shown};
 use crate::failure::{Failure, tell};
+use crate::form::Form;
 use crate::get::names;
 use crate::kind::Target;
 use crate::objects::{Change, Object, Watch, missing};
-use crate::output::{Form, in_full, print};
+use crate::output::{print, value, written};
+use crate::patience::{come_back, went_away};
+use crate::screen::Screen;
 use crate::session::Session;
-use crate::table::{LIST, Widths};
+use crate::table::Widths;
+
+/// How changes are printed.
+#[derive(Clone, Copy)]
+pub(crate) struct Style<'a> {
+    /// How much of everything is shown in a table.
+    pub(crate) shown: Shown<'a>,
+    /// What is printed instead of a table.
+    pub(crate) form: Option<&'a Form>,
+    /// Whether a table begins with its header.
+    pub(crate) header: bool,
+    /// What it is printed for.
+    pub(crate) screen: Screen,
+}
 
 /// Prints until the agent or the reader goes away.
 pub(crate) async fn run(
     session: &Session,
     target: &Target,
     mut filter: ObjectFilter,
-    shown: Shown,
-    form: Option<Form>,
-    header: bool,
+    style: Style<'_>,
 ) -> Result<(), Failure> {
     let name = target.names.first();
     filter.name = name.cloned().unwrap_or_default();
     let mut printer =
-        Printer { target, shown, form, header, widths: Widths::default(), printed: BTreeMap::new() };
+        Printer { target, style, header: style.header, widths: Widths::default(), printed: BTreeMap::new() };
     let mut begun = false;
     loop {
         let mut watch = Watch::begin(&session.agent, target.kind, filter.clone()).await?;
         let mut first = Some(Vec::new());
         loop {
-            match (watch.next().await, &mut first) {
+            let told = watch.next().await;
+            if went_away(&told) {
+                come_back(&session.agent).await?;
+                break;
+            }
+            match (told, &mut first) {
                 (Ok(Some(Change::Added(object) | Change::Modified(object))), Some(list)) => list.push(object),
                 (Ok(Some(Change::Added(object) | Change::Modified(object))), None) => {
                     printer.show(&[object])?
@@ -53,7 +72,7 @@ pub(crate) async fn run(
                     printer.show(&list)?;
                     begun = true;
                 }
-                (Ok(None), _) => return Err(Failure::not_asked("the agent ended the watch")),
+                (Ok(None), _) => break,
                 (Err(status), _) if status.code() == Code::OutOfRange => break,
                 (Err(status), _) => return Err(status.into()),
             }
@@ -63,8 +82,8 @@ pub(crate) async fn run(
 
 struct Printer<'a> {
     target: &'a Target,
-    shown: Shown,
-    form: Option<Form>,
+    style: Style<'a>,
+    /// Whether the header is still to be printed.
     header: bool,
     widths: Widths,
     /// What was printed of each object: its version.
@@ -98,19 +117,22 @@ impl Printer<'_> {
         if new.is_empty() {
             return String::new();
         }
-        match self.form {
+        match self.style.form {
             Some(Form::Name) => names(new.iter()),
-            Some(Form::Json) => {
-                new.iter().map(|object| in_full(std::slice::from_ref(object), true, Form::Json)).collect()
+            Some(form @ (Form::Json | Form::Yaml | Form::Template(_))) => {
+                let start = if *form == Form::Yaml { "---\n" } else { "" };
+                let pages = new.iter().map(|object| written(&value(object), form).unwrap_or_default());
+                pages.map(|page| format!("{start}{page}")).collect()
             }
-            Some(Form::Yaml) => {
-                let pages = new.iter().map(|object| in_full(std::slice::from_ref(object), true, Form::Yaml));
-                pages.map(|page| format!("---\n{page}")).collect()
+            Some(Form::Columns(columns)) => {
+                let values: Vec<_> = new.iter().map(value).collect();
+                let header = std::mem::take(&mut self.header);
+                columns.table(&values).text(header, &mut self.widths, self.style.screen)
             }
             Some(Form::Wide) | None => {
-                let table = columns::table(self.target.kind, &new, self.shown, clock.now);
+                let table = columns::table(self.target.kind, &new, self.style.shown, clock.now);
                 let header = std::mem::take(&mut self.header);
-                table.text(header, LIST, &mut self.widths)
+                table.text(header, &mut self.widths, self.style.screen)
             }
         }
     }
@@ -135,11 +157,11 @@ mod tests {
     #[test]
     fn rows_that_come_later_have_no_header_and_what_did_not_change_no_row() {
         let target = Target { kind: Kind::Pod, names: Vec::new() };
+        let style = Style { shown: Shown::default(), form: None, header: true, screen: Screen::PLAIN };
         let mut printer = Printer {
             target: &target,
-            shown: Shown::default(),
-            form: None,
-            header: true,
+            style,
+            header: style.header,
             widths: Widths::default(),
             printed: BTreeMap::new(),
         };

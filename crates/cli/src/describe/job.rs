@@ -23,7 +23,7 @@ const INDEXES_LENGTH: usize = 50;
 const PODS: usize = 20;
 
 /// The page about `job`, whose Pods are `pods`, oldest first.
-pub(crate) fn page(job: &Job, pods: &[Pod], events: &[Event], clock: &Clock) -> String {
+pub(crate) fn page(job: &Job, pods: &[Pod], events: &[Event], clock: &Clock) -> Sheet {
     let mut sheet = Sheet::default();
     let meta = job.metadata.clone().unwrap_or_default();
     let nothing = JobSpec::default();
@@ -66,7 +66,7 @@ pub(crate) fn page(job: &Job, pods: &[Pod], events: &[Event], clock: &Clock) -> 
     parts::conditions(&mut sheet, conditions, clock);
     pods_table(&mut sheet, pods, clock);
     parts::events(&mut sheet, events, clock);
-    sheet.page()
+    sheet
 }
 
 fn number(number: Option<i32>) -> String {
@@ -139,6 +139,7 @@ mod tests {
     use super::*;
     use crate::clock::{ago, noon};
     use crate::samples;
+    use crate::screen::Screen;
     use expect_test::expect;
 
     #[test]
@@ -186,7 +187,7 @@ mod tests {
               ----    ------            ---  ----            -------
               Normal  SuccessfulCreate  3s   job-controller  Created pod: hello-a
         "#]]
-        .assert_eq(&page(&job, &pods, &events, &noon()));
+        .assert_eq(&page(&job, &pods, &events, &noon()).page(Screen::PLAIN));
     }
 
     #[test]
@@ -257,7 +258,7 @@ mod tests {
               Type     Reason                Age               From            Message
               ----     ------                ---               ----            -------
               Warning  BackoffLimitExceeded  3s (x4 over 33s)  job-controller  Job has reached the specified backoff limit
-        "#]].assert_eq(&page(&job, &pods, &events, &noon()));
+        "#]].assert_eq(&page(&job, &pods, &events, &noon()).page(Screen::PLAIN));
     }
 
     #[test]
@@ -280,7 +281,7 @@ mod tests {
             Pods:           <none>
             Events:         <none>
         "#]]
-        .assert_eq(&page(&Job::default(), &[], &[], &noon()));
+        .assert_eq(&page(&Job::default(), &[], &[], &noon()).page(Screen::PLAIN));
     }
 
     #[test]

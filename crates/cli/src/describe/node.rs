@@ -9,7 +9,7 @@ use crate::columns::{cores, image_kind};
 use crate::table::size;
 
 /// The page about the node.
-pub(crate) fn page(node: &Node, clock: &Clock) -> String {
+pub(crate) fn page(node: &Node, clock: &Clock) -> Sheet {
     let mut sheet = Sheet::default();
     sheet.pair(0, "Name", &node.name);
     sheet.pair(0, "Architecture", &node.architecture);
@@ -26,11 +26,11 @@ pub(crate) fn page(node: &Node, clock: &Clock) -> String {
     sheet.pair(1, "cpu", cores(node.allocatable_cpu_millis));
     sheet.pair(1, "memory", size(node.allocatable_memory_bytes));
     sheet.pair(0, "Largest Image", size(node.max_image_bytes));
-    sheet.page()
+    sheet
 }
 
 /// The page about an image.
-pub(crate) fn image(inspected: &ImageServiceInspectResponse, clock: &Clock) -> String {
+pub(crate) fn image(inspected: &ImageServiceInspectResponse, clock: &Clock) -> Sheet {
     let mut sheet = Sheet::default();
     let image = inspected.image.clone().unwrap_or_default();
     sheet.pair(0, "Name", &image.name);
@@ -43,13 +43,14 @@ pub(crate) fn image(inspected: &ImageServiceInspectResponse, clock: &Clock) -> S
     }
     sheet.text(0, "Exports", &inspected.exports);
     sheet.text(0, "Imports", &inspected.imports);
-    sheet.page()
+    sheet
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::{ago, noon};
+    use crate::screen::Screen;
     use api::pb::wick::v1::{Image, ImageKind};
     use expect_test::expect;
 
@@ -85,7 +86,7 @@ mod tests {
               memory:  1.0GiB
             Largest Image:  256MiB
         "#]]
-        .assert_eq(&page(&node, &noon()));
+        .assert_eq(&page(&node, &noon()).page(Screen::PLAIN));
     }
 
     #[test]
@@ -116,6 +117,6 @@ mod tests {
             Imports:
               wasi_snapshot_preview1.fd_write
         "#]]
-        .assert_eq(&image(&inspected, &noon()));
+        .assert_eq(&image(&inspected, &noon()).page(Screen::PLAIN));
     }
 }

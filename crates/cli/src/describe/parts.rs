@@ -127,11 +127,24 @@ pub(crate) fn state(sheet: &mut Sheet, level: usize, label: &str, state: &Contai
 
 /// An end in one line: `Error, exit code 1, 5s ago: message`.
 pub(crate) fn end(ended: &ContainerStateTerminated, clock: &Clock) -> String {
-    let reason = if ended.reason.is_empty() { "Terminated" } else { &ended.reason };
-    let mut line = format!("{reason}, exit code {}", ended.exit_code);
+    let mut line = cause(ended);
     if let Some(at) = time(ended.finished_at.as_ref()) {
         line += &format!(", {} ago", between(at, clock.now));
     }
+    with_message(line, ended)
+}
+
+/// How a container ended, without when.
+pub(crate) fn exit(ended: &ContainerStateTerminated) -> String {
+    with_message(cause(ended), ended)
+}
+
+fn cause(ended: &ContainerStateTerminated) -> String {
+    let reason = if ended.reason.is_empty() { "Terminated" } else { &ended.reason };
+    format!("{reason}, exit code {}", ended.exit_code)
+}
+
+fn with_message(line: String, ended: &ContainerStateTerminated) -> String {
     match said(&ended.message) {
         Some(message) => format!("{line}: {message}"),
         None => line,

@@ -14,7 +14,7 @@ use crate::clock::{Clock, time};
 use crate::columns::{NONE, or_none};
 
 /// The page about `pod`.
-pub(crate) fn page(pod: &Pod, events: &[Event], clock: &Clock) -> String {
+pub(crate) fn page(pod: &Pod, events: &[Event], clock: &Clock) -> Sheet {
     let mut sheet = Sheet::default();
     let meta = pod.metadata.clone().unwrap_or_default();
     let nothing = PodSpec::default();
@@ -74,7 +74,7 @@ pub(crate) fn page(pod: &Pod, events: &[Event], clock: &Clock) -> String {
     sheet.some(0, "QoS Class", parts::said(&now.qos_class));
     sheet.some(0, "Restart Policy", parts::said(&spec.restart_policy));
     parts::events(&mut sheet, events, clock);
-    sheet.page()
+    sheet
 }
 
 fn container_part(
@@ -146,6 +146,7 @@ mod tests {
     use super::*;
     use crate::clock::{ago, noon};
     use crate::samples;
+    use crate::screen::Screen;
     use api::pb::k8s::core::v1::{
         ContainerStateWaiting, EmptyDirVolumeSource, EnvVar, EnvVarSource, ObjectFieldSelector,
         ResourceRequirements, Volume, VolumeMount, VolumeSource,
@@ -235,7 +236,7 @@ mod tests {
               Type     Reason   Age               From            Message
               ----     ------   ---               ----            -------
               Warning  BackOff  3s (x4 over 33s)  job-controller  spec.containers{a}: Back-off restarting failed container a
-        "#]].assert_eq(&page(&pod, &[event], &noon()));
+        "#]].assert_eq(&page(&pod, &[event], &noon()).page(Screen::PLAIN));
     }
 
     #[test]
@@ -271,7 +272,7 @@ mod tests {
             Restart Policy:            OnFailure
             Events:                    <none>
         "#]]
-        .assert_eq(&page(&pod, &[], &noon()));
+        .assert_eq(&page(&pod, &[], &noon()).page(Screen::PLAIN));
     }
 
     #[test]
@@ -287,7 +288,7 @@ mod tests {
             Volumes:      <none>
             Events:       <none>
         "#]]
-        .assert_eq(&page(&Pod::default(), &[], &noon()));
+        .assert_eq(&page(&Pod::default(), &[], &noon()).page(Screen::PLAIN));
     }
 
     #[test]

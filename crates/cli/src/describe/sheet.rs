@@ -1,7 +1,10 @@
 //! A page of `label: value` lines, values below each other, with tables and deeper levels in it.
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::columns::NONE;
-use crate::table::{Table, tame};
+use crate::screen::{Screen, status_word};
+use crate::table::{Table, tame, words_in};
 
 /// Blanks of one level.
 const INDENT: usize = 2;
@@ -18,8 +21,8 @@ enum Line {
     Pair { level: usize, label: String, value: Vec<String> },
     /// A line of its own.
     Head { level: usize, text: String },
-    /// Text with its own alignment.
-    Block(String),
+    /// A table.
+    Table { level: usize, table: Table },
 }
 
 impl Sheet {
@@ -68,15 +71,15 @@ impl Sheet {
             return self.pair(level, label, NONE);
         }
         self.head(level, label);
-        self.lines.push(Line::Block(table.detail(&" ".repeat(INDENT * (level + 1)))));
+        self.lines.push(Line::Table { level: level + 1, table: table.clone() });
     }
 
-    /// The page.
-    pub(crate) fn page(&self) -> String {
+    /// The page, for `screen`.
+    pub(crate) fn page(&self, screen: Screen) -> String {
         let width = |wanted: usize| {
             let labels = self.lines.iter().filter_map(|line| match line {
                 Line::Pair { level, label, .. } if *level == wanted => Some(label.chars().count()),
-                Line::Pair { .. } | Line::Head { .. } | Line::Block(_) => None,
+                Line::Pair { .. } | Line::Head { .. } | Line::Table { .. } => None,
             });
             labels.max().unwrap_or_default() + 3 // The colon, and two blanks.
         };
@@ -86,9 +89,17 @@ impl Sheet {
                 Line::Pair { level, label, value } => {
                     let indent = " ".repeat(INDENT * level);
                     let width = width(*level);
-                    let mut lines = value.iter();
+                    // Text goes on below itself between words; a name that is too long is left whole, to be copied.
+                    let left = screen.width.map(|most| most.saturating_sub(indent.len() + width));
+                    let wrapped = |line: &String| match left {
+                        Some(left) if line.width() > left => words_in(line, left),
+                        Some(_) | None => vec![line.clone()],
+                    };
+                    let mut lines = value.iter().flat_map(wrapped);
                     let first = format!("{label}:");
-                    let text = format!("{indent}{first:<width$}{}", lines.next().map_or("", String::as_str));
+                    let value = lines.next().unwrap_or_default();
+                    let colour = screen.colour && matches!(label.as_str(), "Status" | "Reason");
+                    let text = format!("{indent}{first:<width$}{}", status_word(&value, colour));
                     page += text.trim_end();
                     page.push('\n');
                     for line in lines {
@@ -99,7 +110,9 @@ impl Sheet {
                 Line::Head { level, text } => {
                     page += &format!("{}{text}\n", " ".repeat(INDENT * level));
                 }
-                Line::Block(text) => page += text,
+                Line::Table { level, table } => {
+                    page += &table.detail(&" ".repeat(INDENT * level), screen);
+                }
             }
         }
         page
@@ -146,6 +159,6 @@ mod tests {
               ----   ------
               Ready  True
         "#]]
-        .assert_eq(&sheet.page());
+        .assert_eq(&sheet.page(Screen::PLAIN));
     }
 }

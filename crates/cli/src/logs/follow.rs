@@ -27,17 +27,9 @@ const WAITING_PARTS: usize = 16;
 pub(super) async fn job(logs: &Logs, session: &Session, name: &str) -> Result<(), Failure> {
     let mut jobs = Watch::begin(&session.agent, Kind::Job, only(&session.namespace, name)).await?;
     let mut pods = Watch::begin(&session.agent, Kind::Pod, pods_of(&session.namespace, name)).await?;
-    let (sender, mut parts) = mpsc::channel(WAITING_PARTS);
-    let mut follower = Follower {
-        logs,
-        agent: &session.agent,
-        sender,
-        runs: Runs::default(),
-        reading: BTreeMap::new(),
-        lines: logs.lines(),
-    };
+    let (mut follower, mut parts) = Follower::new(logs, &session.agent, logs.all_containers);
     let (mut exists, mut finished, mut pods_known) = (false, false, false);
-    while !(finished && pods_known && follower.reading.is_empty()) {
+    while !(finished && pods_known && follower.is_idle()) {
         if finished && !pods_known {
             // The two watches run beside each other: the Job's end may be told before its last Pod's start.
             for object in objects::list(&session.agent, Kind::Pod, pods_of(&session.namespace, name)).await? {
@@ -51,7 +43,10 @@ pub(super) async fn job(logs: &Logs, session: &Session, name: &str) -> Result<()
         tokio::select! {
             // What was written is printed before anything ends.
             biased;
-            Some(part) = parts.recv() => follower.take(part)?,
+            Some(part) = parts.recv() => match follower.take(part)? {
+                Told::Output(bytes) => print_bytes(&bytes)?,
+                Told::Words(words) => tell(&words),
+            },
             change = pods.next() => match change? {
                 Some(Change::Added(Object::Pod(pod)) | Change::Modified(Object::Pod(pod))) => follower.see(&pod)?,
                 Some(_) => {}
@@ -90,12 +85,21 @@ impl Run {
 }
 
 /// Some lines of a run; `None` at its end.
-struct Part {
+pub(crate) struct Part {
     run: Run,
     lines: Result<Option<Vec<LogLine>>, Status>,
 }
 
-struct Follower<'a> {
+/// What a part of a run says.
+pub(crate) enum Told {
+    /// Bytes for stdout.
+    Output(Vec<u8>),
+    /// That something could not be read.
+    Words(String),
+}
+
+/// Reads runs of containers, each in a task of its own.
+pub(crate) struct Follower<'a> {
     logs: &'a Logs,
     agent: &'a Agent,
     sender: mpsc::Sender<Part>,
@@ -103,11 +107,38 @@ struct Follower<'a> {
     /// By Pod and container: the run that is being read, and those to read after it.
     reading: BTreeMap<(String, String), VecDeque<(Run, PodServiceLogsRequest)>>,
     lines: Lines,
+    /// Say of which container each line is.
+    containers: bool,
 }
 
-impl Follower<'_> {
+impl<'a> Follower<'a> {
+    /// Nothing is read yet; what is read arrives in the channel, and goes to [`Follower::take`].
+    /// `containers`: say of which container each line is.
+    pub(crate) fn new(
+        logs: &'a Logs,
+        agent: &'a Agent,
+        containers: bool,
+    ) -> (Follower<'a>, mpsc::Receiver<Part>) {
+        let (sender, parts) = mpsc::channel(WAITING_PARTS);
+        let (runs, reading, lines) = (Runs::default(), BTreeMap::new(), logs.lines());
+        (Follower { logs, agent, sender, runs, reading, lines, containers }, parts)
+    }
+
+    /// True if every run that was begun has been read to its end.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.reading.is_empty()
+    }
+
+    /// Says whose each line is, and of which container. Once said it is said of all that follow.
+    pub(crate) fn prefix(&mut self, pods: bool, containers: bool) {
+        if pods || containers {
+            self.lines.begin_to_prefix();
+        }
+        self.containers |= containers;
+    }
+
     /// Reads every run of `pod` that has begun and is not being read yet.
-    fn see(&mut self, pod: &Pod) -> Result<(), Failure> {
+    pub(crate) fn see(&mut self, pod: &Pod) -> Result<(), Failure> {
         for container in self.logs.containers(pod, false)? {
             let new = self.runs.begun(pod, &container);
             let Some(first) = new.first().cloned() else { continue };
@@ -133,25 +164,23 @@ impl Follower<'_> {
         tokio::spawn(read(self.agent.clone(), request, run.clone(), self.sender.clone()));
     }
 
-    fn take(&mut self, part: Part) -> Result<(), Failure> {
+    /// What `part` says; after a run's end the next one of its container is read.
+    pub(crate) fn take(&mut self, part: Part) -> Result<Told, Failure> {
         let Run { pod, container, .. } = &part.run;
-        let source = source(pod, container, self.logs.all_containers);
-        match part.lines {
+        let source = source(pod, container, self.containers);
+        let told = match part.lines {
             Ok(Some(lines)) => {
-                if self.runs.is_new(&part.run, &lines) {
-                    let bytes: Vec<u8> =
-                        lines.iter().flat_map(|line| self.lines.print(&source, line)).collect();
-                    print_bytes(&bytes)?;
-                }
-                return Ok(());
+                let new = self.runs.is_new(&part.run, &lines);
+                let lines = lines.iter().filter(|_| new);
+                return Ok(Told::Output(lines.flat_map(|line| self.lines.print(&source, line)).collect()));
             }
-            Ok(None) => {}
+            Ok(None) => Told::Output(Vec::new()),
             // Deleted, collected or restarted before it could be read: the others go on.
             Err(status) if matches!(status.code(), Code::NotFound | Code::FailedPrecondition) => {
-                tell(&format!("{source}: {}", status.message()));
+                Told::Words(format!("{source}: {}", status.message()))
             }
             Err(status) => return Err(status.into()),
-        }
+        };
         let key = part.run.container_of();
         if let Some(queue) = self.reading.get_mut(&key) {
             queue.pop_front();
@@ -160,7 +189,7 @@ impl Follower<'_> {
             }
         }
         self.read(&part.run);
-        Ok(())
+        Ok(told)
     }
 }
 
