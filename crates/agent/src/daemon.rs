@@ -270,6 +270,8 @@ fn raise_file_limit() {
 fn allocatable(runtime: &Runtime) -> Room {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let info = rustix::system::sysinfo();
+    // The field is as wide as a pointer: 32 bits on some devices.
+    #[allow(clippy::useless_conversion, reason = "it is none on 32-bit targets")]
     let memory = u64::from(info.totalram).saturating_mul(u64::from(info.mem_unit));
     Room { guests: runtime.allocatable().guests, cpu_millis: cores * 1000, memory_bytes: memory / 10 * 9 }
 }

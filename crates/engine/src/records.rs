@@ -11,6 +11,7 @@ use crate::view::{job_key, pod_key};
 
 /// A record of the store, read.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and taken apart at once")]
 pub enum StoredRecord {
     /// The store's own facts.
     Meta(MetaRecord),

@@ -73,6 +73,8 @@ fn parse(text: &str) -> Result<(Given, Lines), Vec<Problem>> {
         return Ok((given, lines));
     }
     problems.sort_by_key(|problem| (problem.line, problem.column));
+    // What is no TOML is no value either.
+    problems.dedup_by_key(|problem| (problem.line, problem.column));
     Err(problems)
 }
 
@@ -197,8 +199,19 @@ mod tests {
     }
 
     #[test]
-    fn every_key_is_read() {
-        check(include_str!("../../../../packaging/wickd.toml"), expect![""]);
+    fn the_example_names_every_setting_with_its_default() {
+        let example = include_str!("../../../../packaging/wickd.toml");
+        let told = example.lines().map(|line| match line.strip_prefix('#') {
+            Some(setting) if setting.starts_with(|c: char| c.is_ascii_lowercase()) => setting,
+            _ => line,
+        });
+        check(
+            &told.collect::<Vec<_>>().join("\n"),
+            expect![[r#"
+            Given { data_dir: Some("/var/lib/wick"), socket: Some("/run/wick/wick.sock"), listen: Some(127.0.0.1:7180), node_name: Some("gate-17"), allow_host_paths: Some([]), guests: Some(1000), max_image_mib: Some(64), log_kib: Some(4096), drain_seconds: Some(25), log_level: Some("info") }
+            [("allow_host_paths", 20), ("data_dir", 8), ("drain_seconds", 33), ("guests", 23), ("listen", 14), ("log_kib", 29), ("log_level", 36), ("max_image_mib", 26), ("node_name", 17), ("socket", 11)]"#]],
+        );
+        assert_eq!(parse(example), Ok((Given::default(), Lines::new())));
     }
 
     #[test]
@@ -207,13 +220,35 @@ mod tests {
             "guests = 0\nmax-image-mib = 5\nlog_kib = \"4096\"\n\ndrain_second = 5\nlisten = \"0.0.0.0:80\"\n\
              allow_host_paths = [\"/srv\", \"data\", 7]\nlog_level = \"inof\"\nnode_name = \"My Gate\"\n\
              data_dir = \"here\"\nsocket = false\ncolour = 1\ndrain_seconds = 99999999999999999999999\n",
-            expect![""],
+            expect![[r#"
+                1:10: guests: 0 is too few; the least is 1
+                2:1: max-image-mib: no such setting; did you mean `max_image_mib`?
+                3:11: log_kib: must be a whole number without quotes; this is a text
+                5:1: drain_second: no such setting; did you mean `drain_seconds`?
+                6:10: listen: "0.0.0.0:80": plain text is for loopback only: use 127.0.0.1 or [::1], or the Unix socket
+                7:29: allow_host_paths[1]: "data": must be an absolute path
+                8:13: log_level: "inof": not one of off, error, warn, info, debug, trace, nor directives such as info,runtime=debug; did you mean `info`?
+                9:13: node_name: "My Gate": must be up to 253 lower-case letters, digits, `-` and `.`, with a letter or digit around each `.`
+                10:12: data_dir: "here": must be an absolute path
+                11:10: socket: must be a text in quotes; this is true or false
+                12:1: colour: no such setting; there are data_dir, socket, listen, node_name, allow_host_paths, guests, max_image_mib, log_kib, drain_seconds, log_level
+                13:17: drain_seconds: 99999999999999999999999 is too many; the most is 3600"#]],
         );
     }
 
     #[test]
     fn what_is_no_toml_is_told_with_its_place() {
-        check("guests = \nlog_kib = 100\nguests = 3\n", expect![""]);
-        check("[limits]\nguests = 5\n", expect![""]);
+        check(
+            "guests = \nlog_kib = 100\nguests = 3\n",
+            expect![[r#"
+                1:10: string values must be quoted, expected literal string
+                3:1: duplicate key"#]],
+        );
+        check(
+            "[limits]\nguests = 5\n",
+            expect![
+                "1:2: limits: no such setting; there are data_dir, socket, listen, node_name, allow_host_paths, guests, max_image_mib, log_kib, drain_seconds, log_level"
+            ],
+        );
     }
 }

@@ -7,7 +7,7 @@ use api::pb::wick::v1::{
     ApplyOutcome, ApplyResult, FieldViolation, ManifestServiceApplyRequest, ManifestServiceApplyResponse,
 };
 use engine::{Event, Outcome, Reply, WriteMode};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 use tonic_types::StatusExt;
 
 use super::{Agent, status};
@@ -106,7 +106,7 @@ fn finish(result: &mut ApplyResult, answer: Result<Reply, Status>) {
 
 fn refuse(result: &mut ApplyResult, refused: &Status) {
     result.outcome = ApplyOutcome::Refused.into();
-    result.code = Code::from(refused.code()).into();
+    result.code = refused.code().into();
     refused.message().clone_into(&mut result.message);
     let details = refused.get_error_details();
     result.violations = details
