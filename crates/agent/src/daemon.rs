@@ -90,7 +90,7 @@ pub(crate) fn run(told: &Told, resolved: Resolved) -> anyhow::Result<()> {
         interrupted,
         store_bytes = condition.bytes,
         clean = condition.clean,
-        ms = began.elapsed().as_millis(),
+        ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         "recovered"
     );
 

@@ -15,7 +15,7 @@ pub(crate) struct LogLevel(reload::Handle<EnvFilter, Registry>);
 
 /// Starts the log. `level` was checked before.
 pub(crate) fn start(level: &str) -> LogLevel {
-    let (filter, handle) = reload::Layer::new(EnvFilter::new(level));
+    let (filter, handle) = reload::Layer::new(filter(level));
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
     if std::io::stderr().is_terminal() {
@@ -28,9 +28,18 @@ pub(crate) fn start(level: &str) -> LogLevel {
 
 impl LogLevel {
     pub(crate) fn set(&self, level: &str) {
-        if let Err(error) = self.0.reload(EnvFilter::new(level)) {
+        if let Err(error) = self.0.reload(filter(level)) {
             tracing::error!(%error, "cannot change what is logged");
         }
+    }
+}
+
+/// A level alone is about Wick: what the libraries below tell of every frame at `debug` is for directives to ask for.
+fn filter(level: &str) -> EnvFilter {
+    let ours = ["wickd", "engine", "runtime"].map(|name| format!("{name}={level}")).join(",");
+    match level.trim().to_lowercase().as_str() {
+        "debug" | "trace" => EnvFilter::new(format!("info,{ours}")),
+        _ => EnvFilter::new(level),
     }
 }
 
