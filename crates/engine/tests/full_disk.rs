@@ -3,6 +3,8 @@
 //!
 //! It needs to mount a tmpfs; where that is not allowed the tests say so and pass.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
+
 mod common;
 
 use std::collections::BTreeMap;

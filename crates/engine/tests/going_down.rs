@@ -1,5 +1,7 @@
 //! Going down: nothing new begins, what ends is recorded, and what still runs is found interrupted.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
+
 mod common;
 
 use common::{Node, manifest, new_job};

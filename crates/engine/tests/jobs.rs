@@ -1,5 +1,7 @@
 //! Jobs from their creation to their end, through the real engine and the real store.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
+
 mod common;
 
 use common::{Node, manifest, new_job};

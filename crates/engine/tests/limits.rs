@@ -1,5 +1,7 @@
 //! What is large, many or at the same time: no commit outgrows the store, and nothing acknowledged is lost to it.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
+
 mod common;
 
 use std::collections::{BTreeSet, VecDeque};

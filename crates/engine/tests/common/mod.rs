@@ -2,9 +2,7 @@
 //! test says so.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
-
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
-#![allow(dead_code, reason = "each test binary uses its part of it")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
