@@ -8,15 +8,14 @@ mod agent;
 mod record;
 mod wick;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::programs::{Profile, Programs};
 use crate::screen::{Screen, seconds};
 use crate::{guests, project};
 use agent::{Agent, Setup};
@@ -31,7 +30,7 @@ Builds the guests, wickd and wick; starts an agent in a temporary directory; run
 Pods, four at a time; kills the agent with SIGKILL in the middle; starts it again on the same
 data; and checks that all ten completed and that nothing acknowledged was lost. It leaves nothing
 behind, unless it fails: then it says where the data is.",
-    run,
+    run: crate::Run::Alone(run),
 };
 
 const MANIFEST: &str = "examples/work/job.yaml";
@@ -52,7 +51,7 @@ fn run() -> Result<()> {
     let screen = Screen::stdout();
     screen.heading("Building the guests, wickd and wick");
     guests::build()?;
-    let programs = build()?;
+    let programs = Programs::build(Profile::Dev)?;
 
     let dir = tempfile::Builder::new().prefix("wick-demo-").tempdir().context("no temporary directory")?;
     let setup = Setup::new(&programs.wickd, dir.path());
@@ -70,31 +69,6 @@ fn run() -> Result<()> {
             Err(error.context(format!("the demo failed; data and log are kept in {}", dir.display())))
         }
     }
-}
-
-struct Programs {
-    wickd: PathBuf,
-    wick: PathBuf,
-}
-
-/// Builds both, and has cargo say where they are: that is for its configuration to decide.
-fn build() -> Result<Programs> {
-    let args = ["build", "--package", "wick-agent", "--package", "wick-cli", "--locked"];
-    let mut command = project::cargo(project::root(), args);
-    command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
-    let output = command.output().context("`cargo` could not be started")?;
-    ensure!(output.status.success(), "`{}` failed: {}", project::line(&command), output.status);
-
-    let mut built = BTreeMap::new();
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let message: serde_json::Value = serde_json::from_str(line).context("cargo's message is not JSON")?;
-        if let (Some(name), Some(path)) = (message["target"]["name"].as_str(), message["executable"].as_str())
-        {
-            built.insert(name.to_owned(), PathBuf::from(path));
-        }
-    }
-    let mut take = |name: &str| built.remove(name).with_context(|| format!("cargo built no `{name}`"));
-    Ok(Programs { wickd: take("wickd")?, wick: take("wick")? })
 }
 
 fn play(screen: &Screen, setup: &Setup, wick: &Wick) -> Result<()> {

@@ -3,7 +3,7 @@
 //! They always land in examples/target, whatever `CARGO_TARGET_DIR` says, because the manifests beside them
 //! say so.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -17,11 +17,11 @@ pub(crate) const COMMAND: crate::Command = crate::Command {
 Adds the targets wasm32-wasip1 and wasm32-wasip2 to the toolchain where they are missing (through
 rustup), and builds the crates in examples/ into examples/target/TARGET/release. What is up to
 date is left alone.",
-    run: build,
+    run: crate::Run::Alone(build),
 };
 
 /// Core modules.
-const MODULE_TARGET: &str = "wasm32-wasip1";
+pub(crate) const MODULE_TARGET: &str = "wasm32-wasip1";
 /// Components.
 const COMPONENT_TARGET: &str = "wasm32-wasip2";
 /// The guest that is a component; all the others are core modules.
@@ -34,6 +34,21 @@ pub(crate) fn build() -> Result<()> {
     }
     project::run(&mut cargo(["build", "--workspace", "--exclude", COMPONENT, "--target", MODULE_TARGET]))?;
     project::run(&mut cargo(["build", "--package", COMPONENT, "--target", COMPONENT_TARGET]))
+}
+
+/// The module that [`build`] makes of a guest.
+pub(crate) fn module(name: &str) -> PathBuf {
+    project::examples().join("target").join(MODULE_TARGET).join("release").join(format!("{name}.wasm"))
+}
+
+/// Builds guests for this machine, as programs like any other; the directory they are in.
+pub(crate) fn build_native(names: &[&str]) -> Result<PathBuf> {
+    let mut command = cargo(["build"]);
+    for name in names {
+        command.args(["--package", name]);
+    }
+    project::run(&mut command)?;
+    Ok(project::examples().join("target/release"))
 }
 
 /// Lints all guests, warnings as errors. One target does for all: none of them asks which one it is.

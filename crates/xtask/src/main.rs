@@ -1,13 +1,17 @@
 //! The project's own commands, run as `cargo xtask COMMAND`.
 //!
 //! One file per command. What a command needs beyond cargo it asks the real programs for; nothing here links
-//! against Wick, so that it builds in seconds on a fresh machine and breaks only when Wick's surface does.
+//! against Wick, so that it builds in seconds on a fresh machine and breaks only when Wick's surface does. So `bench`
+//! only builds and starts what measures: crates/bench.
 
+mod bench;
 mod demo;
 mod guests;
+mod programs;
 mod project;
 mod screen;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -16,15 +20,25 @@ struct Command {
     name: &'static str,
     about: &'static str,
     help: &'static str,
-    run: fn() -> anyhow::Result<()>,
+    run: Run,
 }
 
-const COMMANDS: [Command; 3] = [demo::COMMAND, guests::COMMAND, test::COMMAND];
+/// What a command does.
+#[derive(Clone, Copy)]
+enum Run {
+    /// It takes no arguments.
+    Alone(fn() -> anyhow::Result<()>),
+    /// It hands its arguments on, unread.
+    With(fn(&[&str]) -> anyhow::Result<()>),
+}
+
+const COMMANDS: [Command; 5] =
+    [bench::COMMAND, demo::COMMAND, guests::COMMAND, test::COMMAND, tools::COMMAND];
 
 /// What the command line asks for.
-enum Asked {
+enum Asked<'a> {
     Help(String),
-    Run(&'static Command),
+    Run(&'static Command, &'a [&'a str]),
 }
 
 fn main() -> ExitCode {
@@ -35,13 +49,19 @@ fn main() -> ExitCode {
             print!("{text}");
             ExitCode::SUCCESS
         }
-        Ok(Asked::Run(command)) => match (command.run)() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("error: {error:#}");
-                ExitCode::FAILURE
+        Ok(Asked::Run(command, args)) => {
+            let done = match command.run {
+                Run::Alone(run) => run(),
+                Run::With(run) => run(args),
+            };
+            match done {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("error: {error:#}");
+                    ExitCode::FAILURE
+                }
             }
-        },
+        }
         Err(text) => {
             eprint!("{text}");
             ExitCode::from(2)
@@ -49,16 +69,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn parse(args: &[&str]) -> Result<Asked, String> {
+fn parse<'a>(args: &'a [&'a str]) -> Result<Asked<'a>, String> {
     match args {
         [] => Err(overview()),
         ["help" | "--help" | "-h"] => Ok(Asked::Help(overview())),
         ["help", name] => Ok(Asked::Help(help(find(name)?))),
-        [name] => Ok(Asked::Run(find(name)?)),
         [name, "--help" | "-h"] => Ok(Asked::Help(help(find(name)?))),
-        [name, argument, ..] => {
+        [name, arguments @ ..] => {
             let command = find(name)?;
-            Err(format!("error: `{}` takes no arguments, got `{argument}`\n", command.name))
+            match (command.run, arguments) {
+                (Run::Alone(_), [first, ..]) => {
+                    Err(format!("error: `{}` takes no arguments, got `{first}`\n", command.name))
+                }
+                (Run::Alone(_) | Run::With(_), _) => Ok(Asked::Run(command, arguments)),
+            }
         }
     }
 }
@@ -79,8 +103,12 @@ fn overview() -> String {
 }
 
 fn help(command: &Command) -> String {
-    let Command { name, about, help, .. } = command;
-    format!("{about}\n\nUsage: cargo xtask {name}\n\n{}\n", help.trim())
+    let Command { name, about, help, run } = command;
+    let arguments = match run {
+        Run::Alone(_) => "",
+        Run::With(_) => " [FLAGS]",
+    };
+    format!("{about}\n\nUsage: cargo xtask {name}{arguments}\n\n{}\n", help.trim())
 }
 
 #[cfg(test)]
@@ -96,9 +124,11 @@ mod tests {
                 refused
                 Usage: cargo xtask COMMAND
 
+                  bench    Measures Wick beside fork and exec of the same programs
                   demo     Shows a Job that survives the agent's sudden death
                   guests   Builds the example guests for WASI
                   test     Runs everything CI runs
+                  tools    Installs what the tests of other people's clients need
 
                 `cargo xtask COMMAND --help` says more.
             "#]],
@@ -137,6 +167,7 @@ mod tests {
     #[test]
     fn a_command_is_run_by_its_name() {
         check(&["demo"], expect![[r#"run demo"#]]);
+        check(&["bench", "--only", "sizes"], expect![[r#"run bench --only sizes"#]]);
     }
 
     fn check(args: &[&str], wanted: Expect) {
@@ -146,7 +177,9 @@ mod tests {
     fn answer(args: &[&str]) -> String {
         match parse(args) {
             Ok(Asked::Help(text)) => format!("help\n{text}"),
-            Ok(Asked::Run(command)) => format!("run {}", command.name),
+            Ok(Asked::Run(command, args)) => {
+                format!("run {} {}", command.name, args.join(" ")).trim_end().to_owned()
+            }
             Err(text) => format!("refused\n{text}"),
         }
     }

@@ -16,6 +16,16 @@ pub(crate) fn examples() -> PathBuf {
     root().join("examples")
 }
 
+/// The workspace of the client in Rust.
+pub(crate) fn client() -> PathBuf {
+    examples().join("clients/rust")
+}
+
+/// Where `path` is below target/, whatever `CARGO_TARGET_DIR` says: tests and people look for it there.
+pub(crate) fn target(path: &str) -> PathBuf {
+    root().join("target").join(path)
+}
+
 /// The cargo that runs us, or else the one on the path, in `dir`.
 pub(crate) fn cargo<const N: usize>(dir: &Path, args: [&str; N]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

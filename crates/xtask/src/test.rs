@@ -8,22 +8,25 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::screen::{Screen, seconds};
-use crate::{guests, project};
+use crate::{guests, project, tools};
 
 pub(crate) const COMMAND: crate::Command = crate::Command {
     name: "test",
     about: "Runs everything CI runs",
     help: "
 Format, lints with warnings as errors, the guests, a build of everything, and every test, end to
-end ones included. Stops at the first step that fails. Each step is timed.",
-    run,
+end ones included. Stops at the first step that fails. Each step is timed. With `CI` set it also
+installs the tools of other people's clients; tests that lack theirs then fail, and are skipped
+otherwise.",
+    run: crate::Run::Alone(run),
 };
 
 /// A part of the whole: its name, and what it does.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     ("format", format),
+    ("tools", tools::in_ci),
     ("lint the guests", guests::lint),
     ("build the guests", guests::build),
     ("lint", lint),
@@ -50,7 +53,7 @@ fn run() -> Result<()> {
 }
 
 fn format() -> Result<()> {
-    for dir in [project::root(), &project::examples()] {
+    for dir in [project::root(), &project::examples(), &project::client()] {
         project::run(&mut project::cargo(dir, ["fmt", "--all", "--check"]))?;
     }
     Ok(())

@@ -1,0 +1,28 @@
+//! The real `wickd`, the real `wick`, real guests and a generated client: what Wick promises, seen from outside.
+//!
+//! One binary, because linking it is what takes time; a module for each subject.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy.toml allows them in tests, but not in their helpers"
+)]
+
+mod bad_images;
+mod bad_manifests;
+mod cli;
+mod data_dir;
+mod environment;
+mod examples;
+mod grpc_images;
+mod grpc_jobs;
+mod grpc_logs;
+mod grpc_manifests;
+mod grpc_node;
+mod grpc_watch;
+mod kill;
+mod recovery;
+mod semantics;
+mod syscalls;
+mod volumes;

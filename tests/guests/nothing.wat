@@ -1,0 +1,2 @@
+;; Does nothing, and needs nothing.
+(module (func (export "_start")))
