@@ -5,12 +5,14 @@
 
 use std::any::Any;
 use std::fs::{self, File};
+use std::num::NonZeroU64;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::FlockOperation;
+use rustix::thread::{current_timer_slack, set_current_timer_slack};
 use sled::IVec;
 
 use super::{StoreError, durable};
@@ -21,6 +23,9 @@ pub(super) const CHUNK: usize = 256;
 /// sled's background thread, which cleans its log. Its default of 500 ms would wake an idle device twice a
 /// second; nothing waits for it, because every commit flushes.
 const FLUSH_EVERY_MS: u64 = 60_000;
+
+/// How late the timers of sled's own threads may be.
+const IDLE_SLACK: Duration = Duration::from_secs(60);
 
 /// How often we look whether an earlier sled in this process has let go of its file: every millisecond, for
 /// ten seconds, before we call it stuck.
@@ -44,7 +49,7 @@ impl Tree {
         }
         let config =
             sled::Config::new().path(dir).cache_capacity(cache_bytes).flush_every_ms(Some(FLUSH_EVERY_MS));
-        let db = guarded(|| format!("opening `{}`", dir.display()), || config.open())?;
+        let db = guarded(|| format!("opening `{}`", dir.display()), || patiently(|| config.open()))?;
         let path = dir.join("db");
         let opened = durable::sync_tree(dir)
             .and_then(|()| check_blobs(dir))
@@ -170,6 +175,21 @@ fn wait_until_unlocked(dir: &Path) -> Result<(), StoreError> {
         }
     }
     Err(StoreError::io("lock", &path)(rustix::io::Errno::WOULDBLOCK.into()))
+}
+
+/// Runs `open` so that the threads it starts may be woken up to [`IDLE_SLACK`] late by their timers.
+///
+/// sled keeps seven threads that look for work every second, although whoever has work wakes them: 420 wake-ups a minute
+/// on an idle device. Threads inherit the timer slack of the one that starts them (`PR_SET_TIMERSLACK`), and slack delays
+/// timers only. Where the kernel has no such thing, the device wakes as sled would have it.
+fn patiently<T>(open: impl FnOnce() -> T) -> T {
+    let before = current_timer_slack().ok().and_then(NonZeroU64::new);
+    let nanoseconds = u64::try_from(IDLE_SLACK.as_nanos()).ok().and_then(NonZeroU64::new);
+    // Not essential: what cannot be set stays as it is.
+    let _ = set_current_timer_slack(nanoseconds);
+    let opened = open();
+    let _ = set_current_timer_slack(before);
+    opened
 }
 
 #[cfg(test)]
