@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Node, manifest, new_job};
+use common::{Node, default_config, manifest, new_job};
 use engine::{Config, Effect, Event, Kind, Limits, Object, ObjectKey, Outcome, Rejected, Reply, WriteMode};
 use expect_test::{Expect, expect};
 use sched::Exit;
@@ -283,13 +283,8 @@ fn a_foreground_deletion_waits_for_the_pods() {
 
 #[test]
 fn pods_wait_for_room_in_order() {
-    let config = Config {
-        node_name: "edge-1".into(),
-        fresh_instance_id: "00".repeat(16),
-        allocatable: Room { guests: 3, cpu_millis: 4000, memory_bytes: 1 << 30 },
-        limits: Limits::default(),
-    };
-    let mut node = Node::with(config);
+    let allocatable = Room { guests: 3, cpu_millis: 4000, memory_bytes: 1 << 30 };
+    let mut node = Node::with(Config { allocatable, ..default_config() });
     node.push_image("hello");
     node.create(&manifest("completions: 10, parallelism: 10", "Never")).unwrap();
     check(
@@ -311,13 +306,7 @@ fn pods_wait_for_room_in_order() {
 #[test]
 fn too_many_pods_are_made_when_others_have_ended() {
     let limits = Limits { live_pods: 5, terminated_pods: 8, ..Limits::default() };
-    let config = Config {
-        node_name: "edge-1".into(),
-        fresh_instance_id: "00".repeat(16),
-        allocatable: Room { guests: 100, cpu_millis: 4000, memory_bytes: 1 << 30 },
-        limits,
-    };
-    let mut node = Node::with(config);
+    let mut node = Node::with(Config { limits, ..default_config() });
     node.push_image("hello");
     node.create(&manifest("completions: 20, parallelism: 10", "Never")).unwrap();
     assert_eq!(node.running.len(), 5);

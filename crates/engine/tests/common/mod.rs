@@ -210,7 +210,7 @@ impl Node {
     }
 }
 
-fn default_config() -> Config {
+pub(crate) fn default_config() -> Config {
     Config {
         node_name: "edge-1".into(),
         fresh_instance_id: "0123456789abcdef0123456789abcdef".into(),
