@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use expect_test::{Expect, expect};
@@ -132,6 +133,25 @@ fn a_directory_that_cannot_be_used_is_told() {
 }
 
 #[test]
+fn a_directory_that_cannot_be_read_is_told() {
+    if rustix::process::geteuid().is_root() {
+        eprintln!("skipped: root may read everything; run the tests as somebody else to have this checked");
+        return;
+    }
+    let mut node = used();
+    let before = contents(&node.data());
+    fs::set_permissions(node.data(), fs::Permissions::from_mode(0o000)).unwrap();
+    let not_ready = node.try_boot().expect_err("the directory cannot be read");
+    fs::set_permissions(node.data(), fs::Permissions::from_mode(0o700)).unwrap();
+    let words = not_ready.words();
+    let wanted =
+        "error: cannot use data directory `DIR/data`: the user wickd runs as must be able to read its files";
+    assert!(words.replace(node.path().to_str().unwrap(), "DIR").starts_with(wanted), "{words}");
+    assert_eq!(not_ready.code, Some(1));
+    assert_eq!(contents(&node.data()), before, "the data was touched");
+}
+
+#[test]
 fn a_store_that_lost_its_newest_records_is_not_opened() {
     let mut node = used();
     let store = node.data().join("store");
@@ -153,7 +173,7 @@ fn a_store_that_lost_its_newest_records_is_not_opened() {
 
 #[test]
 fn a_socket_that_another_agent_answers_is_left_to_it() {
-    let first = Node::start();
+    let mut first = Node::start();
     let mut second = used();
     second.use_socket_of(&first);
     let not_ready = second.try_boot().expect_err("the socket is taken");
@@ -163,7 +183,7 @@ fn a_socket_that_another_agent_answers_is_left_to_it() {
     .assert_eq(&not_ready.words().replace(first.path().to_str().unwrap(), "DIR"));
     assert_eq!(not_ready.code, Some(1));
     assert_eq!(first.wick(&["get", "jobs"]).code, 0, "the first agent was disturbed");
-    drop(first);
+    first.stop();
     second.boot();
     assert_eq!(second.done(&["get", "jobs", "-o", "name"]), "job.batch/kept\n");
 }

@@ -13,6 +13,7 @@
 
 mod agent;
 pub mod client;
+mod lines;
 pub mod manifest;
 mod node;
 pub mod programs;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 pub use agent::{Agent, NotReady, Ready};
 pub use client::Client;
+pub use lines::Lines;
 pub use node::Node;
 pub use said::{Said, plain};
 pub use watching::{name_of, phase, restarts};

@@ -6,13 +6,17 @@ use std::future::Future;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::agent::{Agent, NotReady, Ready};
 use crate::client::Client;
-use crate::{PATIENCE_FLAG, Said, programs};
+use crate::lines::Lines;
+use crate::{PATIENCE, PATIENCE_FLAG, Said, programs};
 
 /// What every node is called.
 const NODE_NAME: &str = "gate";
@@ -204,7 +208,15 @@ impl Node {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         // It may end without reading.
         let _ = child.stdin.take().expect("it is piped").write_all(stdin.as_bytes());
-        let output = child.wait_with_output().expect("an own child can be waited for");
+        let pid = Pid::from_child(&child);
+        let (sender, ended) = mpsc::channel();
+        thread::spawn(move || sender.send(child.wait_with_output()));
+        // Twice: `wick` itself may have been told to wait for so long.
+        let output = ended.recv_timeout(2 * PATIENCE).unwrap_or_else(|_| {
+            let _ = kill_process(pid, Signal::KILL);
+            panic!("wick {} has not ended after {:?}", args.join(" "), 2 * PATIENCE);
+        });
+        let output = output.expect("an own child can be waited for");
         Said {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -212,8 +224,12 @@ impl Node {
         }
     }
 
-    /// The command `wick`, not started.
-    pub fn wick_command(&self, args: &[&str]) -> Command {
+    /// The lines `wick` prints, one by one, for commands that go on and on.
+    pub fn wick_lines(&self, args: &[&str]) -> Lines {
+        Lines::of(self.wick_command(args))
+    }
+
+    fn wick_command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(programs::wick());
         crate::agent::forget_environment(&mut command);
         command.env("WICK_SOCKET", self.socket()).env("TZ", "UTC").current_dir(self.path()).args(args);

@@ -60,10 +60,15 @@ pub(crate) fn run(told: &Told, resolved: Resolved) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the control plane's threads")?;
-    // After the locks and before anything runs: who cannot be asked should not begin.
+    // After the locks and before anything is recorded: who cannot be asked should not begin, and a start that fails must
+    // not count as one for the guests that were interrupted.
     let socket = {
         let _tokio = tokio.enter();
         Socket::bind(&config.socket)?
+    };
+    let loopback = match config.listen {
+        Some(address) => Some(tokio.block_on(listen::bind_loopback(address))?),
+        None => None,
     };
 
     let runtime = Runtime::new(runtime::Config {
@@ -123,7 +128,7 @@ pub(crate) fn run(told: &Told, resolved: Resolved) -> anyhow::Result<()> {
         }),
     };
     let settings = Settings { told, config, level };
-    tokio.block_on(serve(settings, &notify, agent, socket, |done| {
+    tokio.block_on(serve(settings, &notify, agent, socket, loopback, |done| {
         engine_thread::spawn(engine, first, inbox, guests, clock, done)
     }))
 }
@@ -157,14 +162,11 @@ async fn serve(
     notify: &Notify,
     agent: Agent,
     mut socket: Socket,
+    loopback: Option<TcpListener>,
     start_engine: impl FnOnce(oneshot::Sender<anyhow::Result<()>>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let (routes, health) = services::routes(&agent).await?;
-    let loopback = match settings.config.listen {
-        Some(address) => Some(listen::bind_loopback(address).await?),
-        None => None,
-    };
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;

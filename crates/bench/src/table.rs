@@ -54,7 +54,7 @@ impl Record {
         let crun = self.samples.keys().any(|(_, who)| *who == Who::Crun);
         let mut lines = vec![header(crun)];
         lines.extend(ROWS.iter().filter_map(|row| self.line(row, crun)));
-        let mut text = aligned(&lines);
+        let mut text = if lines.len() > 1 { aligned(&lines) } else { "nothing was measured\n".to_owned() };
         for (heading, items) in [("notes", &self.notes), ("not measured", &self.failures)] {
             for (at, item) in items.iter().enumerate() {
                 let heading = if at == 0 { format!("\n{heading}:\n") } else { String::new() };
@@ -129,6 +129,7 @@ fn spread(samples: &[f64]) -> String {
 fn ratio(unit: Unit, wick: f64, other: f64) -> Option<String> {
     let ratio = if unit.is_rate() { wick / other } else { other / wick };
     ratio.is_finite().then(|| match ratio {
+        1000.0.. => format!("{}×", grouped(ratio)),
         10.0.. => format!("{ratio:.0}×"),
         1.0.. => format!("{ratio:.1}×"),
         _ => format!("{ratio:.2}×"),

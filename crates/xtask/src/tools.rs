@@ -28,12 +28,31 @@ const BUF: &str = "@bufbuild/buf@1.75.0";
 /// Installs the tools where a missing one is a failure.
 pub(crate) fn in_ci() -> Result<()> {
     match std::env::var_os("CI") {
-        Some(_) => install(),
+        Some(_) => programs().and_then(|()| install()),
         None => {
             println!("    left as they are: `CI` is not set; `cargo xtask tools` installs them");
             Ok(())
         }
     }
+}
+
+/// What tests call and a bare machine may lack: the program, and the Debian package that brings it.
+const PROGRAMS: [(&str, &str); 3] = [("npm", "npm"), ("python3", "python3-venv"), ("strace", "strace")];
+
+/// Installs the programs that are missing, where there is apt-get to do it.
+fn programs() -> Result<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = |program: &str| std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
+    let missing: Vec<_> =
+        PROGRAMS.iter().filter(|(program, _)| !found(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let wanted = format!("install {} and run this again", missing.join(", "));
+    run(Command::new("apt-get").arg("update").arg("--quiet"), &wanted)?;
+    let mut install = Command::new("apt-get");
+    install.args(["install", "--quiet", "--yes", "--no-install-recommends"]).args(&missing);
+    run(&mut install, &wanted)
 }
 
 fn install() -> Result<()> {

@@ -1,7 +1,7 @@
 //! Looking: lists, single things, descriptions, logs.
 
 use expect_test::expect;
-use wick_tests::{Node, manifest, name_of, programs};
+use wick_tests::{Node, manifest, name_of, plain, programs};
 
 use super::{busy, check};
 
@@ -301,25 +301,19 @@ fn log_lines_say_whose_they_are_and_when_they_were_written() {
 
 #[test]
 fn a_watch_prints_a_line_for_every_change() {
-    use std::io::{BufRead, BufReader};
     let node = Node::start();
     node.apply(&manifest::job("hello", "later"));
     let pods = node.pods_when("hello", |pods| pods.len() == 1);
-    let mut command = node.wick_command(&["get", "pods", "-w"]);
-    let mut watch = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
-    let mut next = move || lines.next().unwrap().unwrap();
-    assert!(next().starts_with("NAME"));
-    assert!(next().starts_with(name_of(&pods[0])));
+    let watch = node.wick_lines(&["get", "pods", "-w"]);
+    assert!(watch.next_line().starts_with("NAME"));
+    assert!(watch.next_line().starts_with(name_of(&pods[0])));
     let guest = programs::own_guest("nothing");
     node.done(&["image", "push", guest.to_str().unwrap(), "later"]);
     let mut line = String::new();
     while !line.contains("Completed") {
-        line = next();
+        line = watch.next_line();
         assert!(line.starts_with(name_of(&pods[0])), "{line}");
     }
-    watch.kill().unwrap();
-    watch.wait().unwrap();
 }
 
 #[test]
@@ -336,4 +330,20 @@ fn wick_asks_over_tcp_when_it_is_told_to() {
     let node = Node::start_with(&["--listen", "127.0.0.1:0"]);
     node.apply(&manifest::job("hello", "nothing"));
     assert_eq!(node.done(&["get", "jobs", "-o", "name", "--server", node.address()]), "job.batch/hello\n");
+}
+
+#[test]
+fn a_watch_goes_on_when_the_agent_is_back() {
+    let mut node = Node::start();
+    let mut job = manifest::endless("slow");
+    job["spec"]["backoffLimit"] = 6.into();
+    manifest::pod(&mut job)["restartPolicy"] = "OnFailure".into();
+    node.apply(&job);
+    node.running_pods("slow", 1);
+    let watch = node.wick_lines(&["get", "pods", "-w", "--no-headers"]);
+    let next = || plain(&watch.next_line(), &["slow"]);
+    assert_eq!(next(), "slow-POD  1/1  Running  0  AGE\n");
+    node.kill();
+    node.boot();
+    while next() != "slow-POD  1/1  Running  1 (AGE ago)  AGE\n" {}
 }

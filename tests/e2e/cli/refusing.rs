@@ -1,7 +1,5 @@
 //! Commands that cannot be done, or make no sense, or find no agent: what is said, and the exit code.
 
-use std::process::Command;
-
 use expect_test::expect;
 use wick_tests::{Node, manifest, phase};
 
@@ -200,20 +198,4 @@ fn without_an_agent_nothing_can_be_asked() {
     // The socket in the environment stands back: a flag is nearer.
     assert_eq!(said.code, 2, "{said}");
     assert!(said.stderr.starts_with("error: no agent answers on 127.0.0.1:1: "), "{said}");
-}
-
-#[test]
-fn an_agent_that_dies_is_told_from_one_that_refuses() {
-    let mut node = Node::start();
-    node.apply(&manifest::endless("slow"));
-    node.running_pods("slow", 1);
-    let mut command: Command = node.wick_command(&["wait", "--for=condition=complete", "job/slow"]);
-    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let child = command.spawn().unwrap();
-    // Whether it has connected by then or not, it cannot be told what it waits for.
-    node.kill();
-    let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert!(stderr.starts_with("error: "), "{stderr}");
 }

@@ -52,6 +52,9 @@ pub(crate) fn selector(path: &str, error: &SelectorError) -> Status {
 
 /// Reading what is stored failed: the details are for the agent's log.
 pub(crate) fn unreadable(error: &StoreError) -> Status {
+    if matches!(error, StoreError::Closed) {
+        return rejected(Rejected::GoingDown);
+    }
     tracing::error!(%error, "cannot read the store");
     Status::internal("the store cannot be read; the agent's log says why")
 }
