@@ -1,8 +1,10 @@
 //! A `wickd` of our own, on a data directory of its own, gone when it is dropped.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::rc::Rc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,17 +21,25 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Lines of what it said that are shown when it did not do as it should.
 const TAIL: usize = 5;
 
+/// Data of agents that are gone, kept until everything is measured.
+///
+/// ext4 avoids inodes that were freed in the last minutes, and looks at each of them again whenever it needs one: who
+/// removes thousands of files makes the next measurement slow.
+#[derive(Clone, Default)]
+pub(crate) struct Attic(Rc<RefCell<Vec<TempDir>>>);
+
 pub(crate) struct Agent {
     child: Child,
-    /// Holds the data; on the disk that is measured.
-    data: TempDir,
+    /// Holds the data; on the disk that is measured. It is here as long as the agent is.
+    data: Option<TempDir>,
+    attic: Attic,
     /// Holds the socket; its path must be short.
     run: TempDir,
 }
 
 impl Agent {
-    /// Starts one on an empty directory below `scratch`, and waits until it is ready.
-    pub(crate) fn start(wickd: &Path, scratch: &Path) -> Result<Agent> {
+    /// Starts one on an empty directory below `scratch`, and waits until it is ready. Its data ends in `attic`.
+    pub(crate) fn start(wickd: &Path, scratch: &Path, attic: &Attic) -> Result<Agent> {
         let data = tempfile::Builder::new().prefix("run-").tempdir_in(scratch);
         let data = data.with_context(|| format!("{}: no directory can be made there", scratch.display()))?;
         let run =
@@ -42,7 +52,7 @@ impl Agent {
         command.arg("--data-dir").arg(data.path()).arg("--socket").arg(run.path().join("wick.sock"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command.spawn().with_context(|| format!("{} could not be started", wickd.display()))?;
-        let mut agent = Agent { child, data, run };
+        let mut agent = Agent { child, data: Some(data), attic: attic.clone(), run };
         agent.wait_until_ready()?;
         Ok(agent)
     }
@@ -76,8 +86,9 @@ impl Agent {
         self.child.id()
     }
 
-    pub(crate) fn data(&self) -> &Path {
-        self.data.path()
+    /// The data directory.
+    pub(crate) fn data(&self) -> Option<&Path> {
+        self.data.as_ref().map(TempDir::path)
     }
 
     pub(crate) async fn client(&self) -> Result<Client> {
@@ -105,6 +116,7 @@ impl Drop for Agent {
         // Both fail where it has ended already, and that is what we want.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.attic.0.borrow_mut().extend(self.data.take());
     }
 }
 

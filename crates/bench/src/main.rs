@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Parser, ValueEnum};
 
+use crate::agent::Attic;
 use crate::crun::Crun;
 use crate::machine::Machine;
 use crate::measures::Bench;
@@ -165,6 +166,7 @@ fn bench(args: &Args, record: &mut Record) -> Bench {
         natives: args.natives.clone(),
         scratch: absolute(&args.dir),
         crun,
+        attic: Attic::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Attic};
 use crate::client::{Asked, Client};
 use crate::crun::Crun;
 use crate::native::{self, Sleepers};
@@ -50,6 +50,7 @@ pub(crate) struct Bench {
     /// The directory that data is written below; on the disk that is to be measured.
     pub(crate) scratch: PathBuf,
     pub(crate) crun: Option<Crun>,
+    pub(crate) attic: Attic,
 }
 
 impl Bench {
@@ -61,9 +62,13 @@ impl Bench {
         self.natives.join(name)
     }
 
+    fn agent(&self) -> Result<Agent> {
+        Agent::start(&self.wickd, &self.scratch, &self.attic)
+    }
+
     /// An agent, somebody to ask it, and an image it knows under its name.
     async fn agent_with(&self, image: &str) -> Result<(Agent, Client)> {
-        let agent = Agent::start(&self.wickd, &self.scratch)?;
+        let agent = self.agent()?;
         let client = agent.client().await?;
         client.push(image, &read(&self.guest(image))?).await?;
         Ok((agent, client))
@@ -76,7 +81,8 @@ pub(crate) async fn completions(bench: &Bench, record: &mut Record) -> Result<()
     let mut watch = client.watch().await?;
     warm_up(&client, &mut watch, "hello").await?;
 
-    let data = proc::disk_usage(agent.data())?;
+    let disk_usage = || agent.data().map_or(Ok(0.0), proc::disk_usage);
+    let data = disk_usage()?;
     let (cpu, written) = (proc::cpu(agent.pid())?, proc::written(agent.pid())?);
     let own = proc::own_and_childrens_cpu()?;
     let began = Instant::now();
@@ -88,7 +94,7 @@ pub(crate) async fn completions(bench: &Bench, record: &mut Record) -> Result<()
     record.add(&COMPLETIONS, Who::Wick, pods / wall);
     record.add(&POD_CPU, Who::Wick, (proc::cpu(agent.pid())? - cpu) / pods);
     record.add(&POD_WRITTEN, Who::Wick, (proc::written(agent.pid())? - written) / pods);
-    record.add(&POD_KEPT, Who::Wick, (proc::disk_usage(agent.data())? - data).max(0.0) / pods);
+    record.add(&POD_KEPT, Who::Wick, (disk_usage()? - data).max(0.0) / pods);
     record.add(&RSS_USED, Who::Wick, proc::rss(agent.pid())?);
     let own = (proc::own_and_childrens_cpu()? - own) / wall * 100.0;
     if own > 20.0 {
@@ -259,7 +265,7 @@ pub(crate) async fn memory(bench: &Bench, record: &mut Record) -> Result<()> {
 
 /// An agent that has just begun, and later one that has done a little and has nothing to do.
 pub(crate) async fn idle(bench: &Bench, record: &mut Record) -> Result<()> {
-    let agent = Agent::start(&bench.wickd, &bench.scratch)?;
+    let agent = bench.agent()?;
     tokio::time::sleep(REST).await;
     record.add(&RSS_IDLE, Who::Wick, proc::rss(agent.pid())?);
     let (own, files) = proc::rss_parts(agent.pid())?;
