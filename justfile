@@ -18,3 +18,11 @@ check: test
 # Build the example guests for WASI.
 guests:
     cargo xtask guests
+
+# Measures the agent beside fork and exec, in release.
+bench *ARGS:
+    cargo xtask bench {{ARGS}}
+
+# Installs what the tests of other people's clients need.
+tools:
+    cargo xtask tools
