@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use prost::Name;
 use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, Value};
 
-use crate::pb::wick::v1::Unsupported;
+use crate::pb::wick::options::v1::Unsupported;
 
 /// Every `.proto` file as one `google.protobuf.FileDescriptorSet`, comments and options included.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
@@ -90,7 +90,7 @@ pub enum FieldKind {
     Message(String),
 }
 
-/// What `wick/v1/options.proto` can say about a field; each is explained there.
+/// What `wick/options/v1/options.proto` can say about a field; each is explained there.
 #[derive(Debug, Default)]
 pub struct Options {
     /// The message's fields stand beside their parent's.
@@ -227,17 +227,17 @@ impl Options {
             let flag = value.as_bool().unwrap_or_default();
             let text = || value.as_str().map(str::to_owned);
             match extension.full_name() {
-                "wick.v1.inline" => options.inline = flag,
-                "wick.v1.merge_key" => options.merge_key = text(),
-                "wick.v1.retain_keys" => options.retain_keys = flag,
-                "wick.v1.merge_set" => options.merge_set = flag,
-                "wick.v1.unit" => options.unit = text(),
-                "wick.v1.micros" => options.micros = flag,
-                "wick.v1.always" => options.always = flag,
-                "wick.v1.output_only" => options.output_only = flag,
-                "wick.v1.dropped" => options.dropped = flag,
-                "wick.v1.warned" => options.warned = unsupported(value),
-                "wick.v1.refused" => options.refused = unsupported(value),
+                "wick.options.v1.inline" => options.inline = flag,
+                "wick.options.v1.merge_key" => options.merge_key = text(),
+                "wick.options.v1.retain_keys" => options.retain_keys = flag,
+                "wick.options.v1.merge_set" => options.merge_set = flag,
+                "wick.options.v1.unit" => options.unit = text(),
+                "wick.options.v1.micros" => options.micros = flag,
+                "wick.options.v1.always" => options.always = flag,
+                "wick.options.v1.output_only" => options.output_only = flag,
+                "wick.options.v1.dropped" => options.dropped = flag,
+                "wick.options.v1.warned" => options.warned = unsupported(value),
+                "wick.options.v1.refused" => options.refused = unsupported(value),
                 _ => {}
             }
         }

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use sched::node::{Lack, Room};
 use sched::pod::{
-    Container as ContainerFacts, Ended, Failure, Phase, Pod as Facts, State, StopCause, Stopping, Waiting,
+    Container as ContainerFacts, Ended, Failure, Phase, Pod as Facts, Role, State, StopCause, Stopping,
+    Waiting,
 };
 use sched::{Exit, Millis, Now, Steady};
 
@@ -140,6 +141,7 @@ pub fn new_state(pod: &Pod, ordinal: u64) -> Facts {
     let empty = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
     let container = ContainerFacts {
+        role: Role::App,
         state: State::Waiting(Waiting::Creating),
         last: None,
         restarts: 0,

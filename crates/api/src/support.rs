@@ -11,7 +11,7 @@ use prost_reflect::{DynamicMessage, Value};
 use crate::descriptor::{Field, Shape};
 use crate::field_error::{FieldErrors, FieldPath, push_field, push_index, push_key};
 use crate::json::to_dynamic;
-use crate::pb::wick::v1::Unsupported;
+use crate::pb::wick::options::v1::Unsupported;
 
 /// What an object asks for that it will not get.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,6 +6,8 @@
 //! A Job's Pods are not passed in but their sums, [`Live`]: the work for one change does not grow with a Job's size.
 //! Deliberately absent so far: indexes, suspension, policies for failures and success, time to live.
 
+mod pods;
+
 use crate::backoff::JobBackoff;
 use crate::{Millis, Now, Steady};
 

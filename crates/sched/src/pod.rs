@@ -3,7 +3,7 @@
 //! Deliberately absent so far: init containers, sidecars, probes and hooks.
 
 use crate::backoff::{RESTART_RESET, before_restart};
-use crate::job::{Live, PodExit, Rank, RestartPolicy};
+use crate::job::RestartPolicy;
 use crate::{Exit, Millis, Now, Steady};
 
 /// A Pod: what is asked, and what became of it so far.
@@ -71,9 +71,18 @@ pub enum StopCause {
     Deadline,
 }
 
+/// What a container is for its Pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It does the Pod's work: when all of these have ended, the Pod has.
+    App,
+}
+
 /// A container of a Pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
+    /// What it is for.
+    pub role: Role,
     /// What it does now.
     pub state: State,
     /// How its last run but one, or its last one before it started again, ended.
@@ -181,47 +190,6 @@ impl Pod {
     /// How often its containers were started again.
     pub fn restarts(&self) -> u32 {
         self.containers.iter().fold(0, |sum, container| sum.saturating_add(container.restarts))
-    }
-
-    /// What it adds to its Job's [`Live`].
-    pub fn share(&self) -> Live {
-        let active = !self.is_finished() && self.stop.is_none_or(|stop| stop.cause == StopCause::Deadline);
-        Live {
-            active: u32::from(active),
-            ready: u32::from(active && self.is_ready()),
-            terminating: u32::from(!self.is_finished() && !active),
-            // Kubernetes adds up Pods that are Pending or Running, those being stopped included.
-            restarts: if self.is_finished() { 0 } else { self.restarts() },
-        }
-    }
-
-    /// What its Job has to count: set when it has finished and was not counted yet.
-    pub fn uncounted_exit(&self) -> Option<PodExit> {
-        if self.counted {
-            return None;
-        }
-        let (succeeded, interrupted) = match self.phase {
-            Phase::Pending | Phase::Running => return None,
-            Phase::Succeeded => (true, false),
-            Phase::Failed(failure) => (false, failure == Failure::Interrupted),
-        };
-        let ends = self.containers.iter().filter_map(|container| match &container.state {
-            State::Ended(ended) => Some(ended.at.steady),
-            State::Waiting(_) | State::Running { .. } | State::Stopping { .. } => None,
-        });
-        let at = ends.max().or(self.started.map(|started| started.steady)).unwrap_or_default();
-        Some(PodExit { succeeded, interrupted, at })
-    }
-
-    /// Where it stands among the Pods of its Job when some must go.
-    pub fn rank(&self) -> Rank {
-        Rank {
-            assigned: self.started.is_some(),
-            running: self.phase == Phase::Running,
-            ready: self.is_ready(),
-            restarts: std::cmp::Reverse(self.restarts()),
-            ordinal: std::cmp::Reverse(self.ordinal),
-        }
     }
 
     /// Records that a guest of container `index`, the one with so many restarts before it, ended. False if that one was not
@@ -421,6 +389,7 @@ mod tests {
 
     fn pod(restart_policy: RestartPolicy, containers: usize) -> Pod {
         let container = Container {
+            role: Role::App,
             state: State::Waiting(Waiting::Creating),
             last: None,
             restarts: 0,
