@@ -1,7 +1,7 @@
 //! Keeps records so that what was acknowledged survives a power cut.
 //!
 //! [`Store`] is the whole of what the engine may ask of a disk: load everything at start, commit one change at
-//! a time, read what is durable from other threads. [`SledStore`] is the real one. sled 0.34.7 as it ships
+//! a time, read what is durable from other threads. [`SledStore`] is the real one, [`MemoryStore`] the simulator's. sled 0.34.7 as it ships
 //! loses acknowledged data in most simulated power cuts, so every rule that makes it safe lives in this module
 //! and nowhere else: sled is not named outside.
 //!
@@ -19,6 +19,7 @@ mod contents;
 mod copy;
 mod data_dir;
 mod durable;
+mod memory;
 mod no_sync_file_range;
 mod opening;
 mod record;
@@ -30,6 +31,7 @@ mod watermark;
 pub use batch::Batch;
 pub use copy::{LookError, StoreCopy, set_aside};
 pub use data_dir::{DataDir, DataDirError, FORMAT};
+pub use memory::{DiskRoom, Fault, MemoryDisk, MemoryStore};
 pub use opening::Condition;
 pub use sled_store::{SledOptions, SledStore};
 
