@@ -340,9 +340,10 @@ fn tell(story: Story) {
             .collect();
         assert_eq!(stored, digests);
     });
-    for dir in fs::read_dir(node.data().join("pods")).unwrap() {
-        let uid = dir.unwrap().file_name().to_string_lossy().into_owned();
-        assert!(acknowledged.pods.contains_key(&uid), "no Pod has the directory {uid}");
+    for path in node.of_pods() {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let uid = name.split('_').next().unwrap();
+        assert!(acknowledged.pods.contains_key(uid), "no Pod has {}", path.display());
     }
 }
 

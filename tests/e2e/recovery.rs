@@ -186,7 +186,7 @@ fn a_deletion_that_was_answered_is_done_although_the_agent_dies_at_once() {
     // What they had on disk goes with the next start at the latest.
     node.stop();
     node.boot();
-    assert_eq!(std::fs::read_dir(node.data().join("pods")).unwrap().count(), 0);
+    assert_eq!(node.of_pods(), Vec::<std::path::PathBuf>::new());
 }
 
 #[test]

@@ -162,7 +162,7 @@ fn deleting_a_running_job_stops_its_guests_and_leaves_nothing() {
     // The next start finds nothing of them, whether or not the removal was done.
     node.stop();
     node.boot();
-    assert_eq!(std::fs::read_dir(node.data().join("pods")).unwrap().count(), 0);
+    assert_eq!(node.of_pods(), Vec::<std::path::PathBuf>::new());
     // The name is free.
     node.apply(&manifest::job("doomed", programs::own_guest("nothing")));
     node.complete("doomed");
@@ -351,8 +351,6 @@ fn output_beyond_what_is_kept_loses_its_oldest_lines() {
     let kept = log.lines().count();
     assert!(kept > 100 && kept < 20_000, "{kept} lines are kept");
     assert!(log.lines().all(|line| line == "a line of flood"));
-    let uid = node.pod("flood")["metadata"]["uid"].as_str().unwrap().to_owned();
-    let files = std::fs::read_dir(node.data().join("pods").join(uid).join("logs/main")).unwrap();
-    let bytes: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    let bytes: u64 = node.of_pods().iter().map(|file| file.metadata().unwrap().len()).sum();
     assert!(bytes <= 64 << 10, "{bytes} bytes on disk");
 }

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use serde_json::json;
 use wick_tests::{Node, PATIENCE, manifest, name_of, phase, programs};
 
-fn pod_dir(node: &Node, pod: &api::pb::k8s::core::v1::Pod) -> PathBuf {
-    node.data().join("pods").join(&pod.metadata.as_ref().unwrap().uid)
+/// Where the volumes of a Pod lie.
+fn volumes(node: &Node, pod: &api::pb::k8s::core::v1::Pod) -> PathBuf {
+    node.data().join("volumes").join(&pod.metadata.as_ref().unwrap().uid)
 }
 
 /// Waits until nothing is there any more: a thread of the agent's removes what is no longer needed, and tells nobody.
@@ -36,16 +37,17 @@ fn an_empty_dir_is_kept_over_restarts_and_goes_when_its_pod_has_ended() {
     node.apply(&flaky("counts", 3));
     let waits = |pod: &api::pb::k8s::core::v1::Pod| wick_tests::restarts(pod) == 1;
     let pods = node.pods_when("counts", |pods| pods.len() == 1 && waits(&pods[0]));
-    let dir = pod_dir(&node, &pods[0]);
-    let starts = dir.join("volumes/state/starts");
+    let volumes = volumes(&node, &pods[0]);
+    let starts = volumes.join("state/starts");
     assert!(starts.exists(), "{}", starts.display());
     node.complete("counts");
     assert_eq!(node.logs("counts"), "start 3 of 3: done\n");
-    wait_until_gone(&dir.join("volumes"));
-    assert!(dir.join("logs").exists(), "the log stays as long as its Pod");
+    wait_until_gone(&volumes);
+    let logs = node.of_pods();
+    assert!(!logs.is_empty(), "the log stays as long as its Pod");
     node.done(&["delete", "job/counts"]);
     node.pods_when("counts", |pods| pods.is_empty());
-    wait_until_gone(&dir);
+    logs.iter().for_each(|log| wait_until_gone(log));
 }
 
 #[test]
@@ -71,7 +73,7 @@ fn an_empty_dir_survives_a_kill_of_the_agent() {
     manifest::set_env(&mut job, "JOURNAL", "/state/journal");
     node.apply(&job);
     let pod = node.running_pods("journals", 1).remove(0);
-    let journal = pod_dir(&node, &pod).join("volumes/state/journal");
+    let journal = volumes(&node, &pod).join("state/journal");
     node.block_on(async { node.client().await.first_line(name_of(&pod)).await });
     node.kill();
     node.boot();

@@ -163,6 +163,15 @@ impl Node {
         self.data.clone()
     }
 
+    /// What is in the data directory of Pods: files with their output, and directories with their volumes.
+    pub fn of_pods(&self) -> Vec<PathBuf> {
+        let all = ["logs", "volumes"].map(|name| {
+            let entries = fs::read_dir(self.data().join(name)).expect("the agent has made it");
+            entries.map(|entry| entry.expect("a readable directory").path()).collect::<Vec<_>>()
+        });
+        all.concat()
+    }
+
     /// Uses another data directory from the next boot on.
     pub fn use_data(&mut self, path: impl Into<PathBuf>) {
         self.data = path.into();

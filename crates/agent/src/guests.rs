@@ -62,8 +62,11 @@ impl Guests {
                     running.stop(StopReason::Requested, None);
                 }
             }
-            Effect::RemoveVolumes { pod_uid } => self.sweep(self.data.volumes(&pod_uid)),
-            Effect::RemovePod { pod_uid } => self.sweep(self.data.pod(&pod_uid)),
+            Effect::RemoveVolumes { pod_uid } => self.sweep(self.data.take_volumes(&pod_uid)),
+            Effect::RemovePod { pod_uid } => {
+                self.sweep(self.data.take_volumes(&pod_uid));
+                self.sweep(self.data.take_logs(&pod_uid));
+            }
             Effect::RemoveImage { digest } => self.images.remove(&digest, &self.runtime),
         }
     }
@@ -92,9 +95,8 @@ impl Guests {
         self.runtime.shutdown();
     }
 
-    fn sweep(&self, path: PathBuf) {
-        // Most Pods leave nothing; asking is cheaper than waking the other thread.
-        if path.exists() {
+    fn sweep(&self, paths: impl IntoIterator<Item = PathBuf>) {
+        for path in paths {
             let _ = self.broom.send(path);
         }
     }
@@ -153,11 +155,8 @@ impl Guests {
     fn mount(&self, mount: Mount, pod_uid: &str, held: &mut Vec<OwnedFd>) -> Result<runtime::Mount, String> {
         let host = match mount.source {
             MountSource::EmptyDir { volume } => {
-                let host = self.data.volumes(pod_uid).join(volume);
-                data::private_dir(&host).map_err(|error| {
-                    format!("the volume's directory {} cannot be made: {error}", host.display())
-                })?;
-                host
+                let made = self.data.volume(pod_uid, &volume);
+                made.map_err(|error| format!("the volume's directory {error}"))?
             }
             MountSource::HostPath { path, create } => {
                 // Asked at every start: a grant may have been taken back since the Job was taken in.

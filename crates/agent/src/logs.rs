@@ -9,13 +9,12 @@ mod reader;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::data::Data;
+use crate::data::{Data, LogName};
 use crate::live::Live;
 pub(crate) use reader::LogReader;
 use writer::LogWriter;
@@ -23,16 +22,13 @@ use writer::LogWriter;
 /// Files one run's output is kept in: the one written to and those before it.
 const FILES: u64 = 4;
 
-/// One run of a container: the Pod's uid, the container's name, how often it was started before.
-type Run = (String, String, u32);
-
 /// The output of all containers.
 pub(crate) struct Logs {
     data: Data,
     clock: Clock,
     live: Arc<Live>,
     /// The runs that go on; a reader waits for them.
-    writers: Mutex<BTreeMap<Run, Weak<LogWriter>>>,
+    writers: Mutex<BTreeMap<LogName, Weak<LogWriter>>>,
 }
 
 impl Logs {
@@ -42,23 +38,22 @@ impl Logs {
 
     /// Where a run's output goes. Nothing is written before the guest does.
     pub(crate) fn writer(self: &Arc<Self>, pod_uid: &str, container: &str, restarts: u32) -> Arc<LogWriter> {
-        let run = (pod_uid.to_owned(), container.to_owned(), restarts);
-        let writer = Arc::new(LogWriter::new(self.clone(), run.clone(), self.file(&run)));
-        self.writers().insert(run, Arc::downgrade(&writer));
+        let name = LogName::new(pod_uid, container, restarts);
+        let writer = Arc::new(LogWriter::new(self.clone(), name.clone()));
+        self.writers().insert(name, Arc::downgrade(&writer));
         writer
     }
 
     /// A run's output, from the beginning of what is kept.
     pub(crate) fn reader(self: &Arc<Self>, pod_uid: &str, container: &str, restarts: u32) -> LogReader {
-        let run = (pod_uid.to_owned(), container.to_owned(), restarts);
-        LogReader::new(self.file(&run))
+        LogReader::new(self.data.clone(), LogName::new(pod_uid, container, restarts))
     }
 
     /// What tells that a run's output grows; `None` before the run has begun and after it has ended. Ask for its
     /// notification *before* reading, or growth in between is missed.
     pub(crate) fn growth(&self, pod_uid: &str, container: &str, restarts: u32) -> Option<Arc<Notify>> {
-        let run = (pod_uid.to_owned(), container.to_owned(), restarts);
-        let writer = self.writers().get(&run)?.upgrade()?;
+        let name = LogName::new(pod_uid, container, restarts);
+        let writer = self.writers().get(&name)?.upgrade()?;
         Some(writer.growth())
     }
 
@@ -67,20 +62,11 @@ impl Logs {
         self.live.log_bytes() / FILES
     }
 
-    fn file(&self, (pod_uid, container, restarts): &Run) -> PathBuf {
-        self.data.logs(pod_uid, container).join(format!("{restarts}.log"))
+    fn ended(&self, name: &LogName) {
+        self.writers().remove(name);
     }
 
-    fn ended(&self, run: &Run) {
-        self.writers().remove(run);
-    }
-
-    fn writers(&self) -> MutexGuard<'_, BTreeMap<Run, Weak<LogWriter>>> {
+    fn writers(&self) -> MutexGuard<'_, BTreeMap<LogName, Weak<LogWriter>>> {
         self.writers.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The `age`-th file before the one written to.
-fn rotated(file: &std::path::Path, age: u64) -> PathBuf {
-    if age == 0 { file.to_owned() } else { file.with_extension(format!("log.{age}")) }
 }

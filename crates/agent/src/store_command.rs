@@ -34,7 +34,7 @@ pub(crate) enum StoreCommand {
         /// Where to; a file that is there is replaced when all is written [default: standard output]
         file: Option<PathBuf>,
     },
-    /// Make a data directory from an export. Images' bytes and logs are not in it: copy images/ and pods/ as well
+    /// Make a data directory from an export. Images' bytes and logs are not in it: copy images/, logs/ and volumes/ as well
     Import {
         /// The data directory to make; nothing may be there, or an empty directory
         dir: PathBuf,

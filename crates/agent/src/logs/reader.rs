@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 use api::pb::wick::v1::LogLine;
 
-use super::{FILES, line, rotated};
+use super::{FILES, line};
+use crate::data::{Data, LogName};
 
 /// Lines handed over at once: bounds what a slow client makes the agent hold.
 const PORTION: usize = 256;
@@ -17,7 +18,8 @@ const PORTION_BYTES: usize = 256 << 10;
 
 /// A place in one run's output.
 pub(crate) struct LogReader {
-    path: PathBuf,
+    data: Data,
+    name: LogName,
     file: Option<Open>,
     /// Reading ends here: in which file, and how far into it.
     end: Option<(u64, u64)>,
@@ -33,13 +35,13 @@ struct Open {
 }
 
 impl LogReader {
-    pub(super) fn new(path: PathBuf) -> LogReader {
-        LogReader { path, file: None, end: None }
+    pub(super) fn new(data: Data, name: LogName) -> LogReader {
+        LogReader { data, name, file: None, end: None }
     }
 
     /// Ends where the output ends now: a guest that writes faster than it is read is not followed.
     pub(crate) fn end_here(&mut self) -> io::Result<()> {
-        self.end = match fs::metadata(&self.path) {
+        self.end = match fs::metadata(self.path(0)) {
             Ok(metadata) => Some((metadata.ino(), metadata.len())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
@@ -97,9 +99,14 @@ impl LogReader {
         }
     }
 
+    /// The `age`-th file before the one written to.
+    fn path(&self, age: u64) -> PathBuf {
+        self.data.log(&self.name, age)
+    }
+
     fn open_oldest(&self) -> io::Result<Option<Open>> {
         for age in (0..FILES).rev() {
-            if let Some(open) = open(rotated(&self.path, age))? {
+            if let Some(open) = open(self.path(age))? {
                 return Ok(Some(open));
             }
         }
@@ -109,9 +116,9 @@ impl LogReader {
     /// The file that was begun after the one with this inode.
     fn open_after(&self, inode: u64) -> io::Result<Option<Open>> {
         for age in 0..FILES {
-            match fs::metadata(rotated(&self.path, age)) {
+            match fs::metadata(self.path(age)) {
                 Ok(metadata) if metadata.ino() == inode => {
-                    return if age == 0 { Ok(None) } else { open(rotated(&self.path, age - 1)) };
+                    return if age == 0 { Ok(None) } else { open(self.path(age - 1)) };
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -197,7 +204,7 @@ mod tests {
         assert_eq!(followed, whole, "a follower misses nothing over rotations");
         let kept = all(&mut logs.reader("uid", "main", 0));
         assert!(whole.ends_with(&kept) && kept.len() < whole.len(), "{} bytes kept", kept.len());
-        let on_disk: u64 = fs::read_dir(dir.path().join("pods/uid/logs/main"))
+        let on_disk: u64 = fs::read_dir(dir.path().join("logs"))
             .unwrap()
             .map(|entry| entry.unwrap().metadata().unwrap().len())
             .sum();

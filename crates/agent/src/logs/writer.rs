@@ -3,20 +3,18 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use runtime::{Output, Stream};
 use tokio::sync::Notify;
 
-use super::{FILES, Logs, Run, line, rotated};
-use crate::data;
+use super::{FILES, Logs, line};
+use crate::data::{self, LogName};
 
 /// Takes what one guest writes.
 pub(crate) struct LogWriter {
     logs: Arc<Logs>,
-    run: Run,
-    path: PathBuf,
+    name: LogName,
     open: Mutex<Open>,
     growth: Arc<Notify>,
 }
@@ -31,8 +29,8 @@ struct Open {
 }
 
 impl LogWriter {
-    pub(super) fn new(logs: Arc<Logs>, run: Run, path: PathBuf) -> LogWriter {
-        LogWriter { logs, run, path, open: Mutex::default(), growth: Arc::default() }
+    pub(super) fn new(logs: Arc<Logs>, name: LogName) -> LogWriter {
+        LogWriter { logs, name, open: Mutex::default(), growth: Arc::default() }
     }
 
     pub(super) fn growth(&self) -> Arc<Notify> {
@@ -40,10 +38,12 @@ impl LogWriter {
     }
 
     fn append(&self, open: &mut Open, bytes: &[u8]) -> io::Result<()> {
+        let data = &self.logs.data;
         if open.file.is_some() && open.bytes + bytes.len() as u64 > self.logs.file_bytes() {
             open.file = None;
             for age in (0..FILES - 1).rev() {
-                match fs::rename(rotated(&self.path, age), rotated(&self.path, age + 1)) {
+                data.log_begins(&self.name, age + 1);
+                match fs::rename(data.log(&self.name, age), data.log(&self.name, age + 1)) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                     _ => {}
                 }
@@ -52,11 +52,10 @@ impl LogWriter {
         let file = match &mut open.file {
             Some(file) => file,
             none => {
-                if let Some(dir) = self.path.parent() {
-                    data::private_dir(dir)?;
-                }
                 self.forget_old_runs();
-                let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?;
+                data.log_begins(&self.name, 0);
+                let path = data.log(&self.name, 0);
+                let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
                 open.bytes = file.metadata()?.len();
                 none.insert(file)
             }
@@ -68,15 +67,10 @@ impl LogWriter {
 
     /// This run and the one before it can be asked for; those before go, as the kubelet does it.
     fn forget_old_runs(&self) {
-        let (_, _, restarts) = &self.run;
-        let Some(oldest) = restarts.checked_sub(1).filter(|oldest| *oldest > 0) else { return };
-        let Some(files) = self.path.parent().and_then(|dir| fs::read_dir(dir).ok()) else { return };
-        for file in files.flatten() {
-            let name = file.file_name();
-            let run = name.to_str().and_then(|name| name.split('.').next()?.parse::<u32>().ok());
-            if run.is_some_and(|run| run < oldest) {
-                // What cannot be removed goes with the Pod.
-                let _ = fs::remove_file(file.path());
+        for path in self.logs.data.take_old_logs(&self.name) {
+            if let Err(error) = data::remove(&path) {
+                // What stays behind goes with the Pod at the next start.
+                tracing::warn!(path = %path.display(), %error, "cannot remove");
             }
         }
     }
@@ -103,7 +97,7 @@ impl Output for LogWriter {
         if let Err(error) = self.append(&mut open, &lines) {
             // The guest goes on: its output is the lesser loss.
             if !std::mem::replace(&mut open.failed, true) {
-                tracing::warn!(path = %self.path.display(), %error, "output of a guest is lost");
+                tracing::warn!(path = %self.logs.data.log(&self.name, 0).display(), %error, "output of a guest is lost");
             }
         }
         drop(open);
@@ -114,7 +108,7 @@ impl Output for LogWriter {
 impl Drop for LogWriter {
     /// The guest has ended: whoever follows reads what is left, and is done.
     fn drop(&mut self) {
-        self.logs.ended(&self.run);
+        self.logs.ended(&self.name);
         self.growth.notify_waiters();
     }
 }
