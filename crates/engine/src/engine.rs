@@ -20,7 +20,7 @@ use crate::recorder::Recorder;
 use crate::records::StoredRecord;
 use crate::store::{Store, StoreError};
 use crate::transaction::{Prepared, Transaction};
-use crate::view::Reader;
+use crate::view::{Change, Reader};
 
 /// After a start the revision goes on this far beyond the last one stored: Events get revisions too but are not stored, and
 /// no revision may be given twice. Before so many were given without a commit, one is made.
@@ -68,6 +68,8 @@ pub struct Applied {
     pub effects: Vec<Effect>,
     /// What to tell in the agent's log.
     pub milestones: Vec<Milestone>,
+    /// What became of every object it touched, in the order of their revisions.
+    pub changes: Vec<Change>,
     /// The revision readers see now.
     pub revision: u64,
     /// There is more to do at this very time (a commit has a size): apply again, with further events or with none.

@@ -194,11 +194,13 @@ impl Engine {
             }
         }
         let Prepared { news, replies, effects, milestones, .. } = *prepared;
+        let changes = news.changes.clone();
         self.reader.publish(news);
         Ok(Applied {
             replies: replies.into_iter().map(|reply| self.answer(reply)).collect(),
             effects,
             milestones,
+            changes,
             revision: self.revision,
             more: self.has_work(),
         })
