@@ -6,12 +6,13 @@
 use std::io::IsTerminal;
 
 use engine::Milestone;
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+use tracing_subscriber::{Registry, fmt, reload};
 
 /// Chooses what is told.
-pub(crate) struct LogLevel(reload::Handle<EnvFilter, Registry>);
+pub(crate) struct LogLevel(reload::Handle<Targets, Registry>);
 
 /// Starts the log. `level` was checked before.
 pub(crate) fn start(level: &str) -> LogLevel {
@@ -35,12 +36,20 @@ impl LogLevel {
 }
 
 /// A level alone is about Wick: what the libraries below tell of every frame at `debug` is for directives to ask for.
-fn filter(level: &str) -> EnvFilter {
-    let ours = ["wickd", "engine", "runtime"].map(|name| format!("{name}={level}")).join(",");
-    match level.trim().to_lowercase().as_str() {
-        "debug" | "trace" => EnvFilter::new(format!("info,{ours}")),
-        _ => EnvFilter::new(level),
+fn filter(level: &str) -> Targets {
+    match level.trim().parse::<LevelFilter>() {
+        Ok(level @ (LevelFilter::DEBUG | LevelFilter::TRACE)) => {
+            let ours = ["wickd", "engine", "runtime"].map(|name| (name, level));
+            Targets::new().with_default(LevelFilter::INFO).with_targets(ours)
+        }
+        // One that cannot be read was turned down before.
+        _ => directives(level).unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO)),
     }
+}
+
+/// A level, or directives with commas between them.
+pub(crate) fn directives(text: &str) -> Result<Targets, ParseError> {
+    text.replace(char::is_whitespace, "").parse()
 }
 
 /// Tells what was reached.
@@ -59,6 +68,35 @@ pub(crate) fn milestone(milestone: &Milestone) {
         }
         Milestone::ImageDeleted { names, digest } => {
             tracing::info!(images = names.join(" "), digest, "image deleted");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn a_level_alone_is_about_wick_and_directives_are_about_anything() {
+        let tells = |level: &str, target: &str| {
+            [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE]
+                .iter()
+                .filter(|one| filter(level).would_enable(target, one))
+                .count()
+        };
+        for (level, ours, theirs) in [
+            ("off", 0, 0),
+            ("WARN", 2, 2),
+            ("info", 3, 3),
+            ("debug", 4, 3),
+            ("trace", 5, 3),
+            ("info,runtime=debug", 4, 3),
+            ("warn, h2=trace", 2, 5),
+            ("runtime=error", 1, 0),
+        ] {
+            assert_eq!((tells(level, "runtime::load"), tells(level, "h2::frame")), (ours, theirs), "{level}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use tracing_subscriber::EnvFilter;
+use crate::logging;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -36,7 +36,7 @@ pub(super) fn log_level(text: &str) -> Result<String, String> {
         let level = part.rsplit_once('=').map_or(part, |(_, level)| level).trim();
         LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level))
     });
-    if known && EnvFilter::try_new(text).is_ok() {
+    if known && logging::directives(text).is_ok() {
         return Ok(text.to_owned());
     }
     let levels = LEVELS.join(", ");
