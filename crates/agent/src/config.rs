@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
+use crate::device;
 pub(crate) use file::Problem;
 
 /// Where the configuration file is, unless one is named.
@@ -32,6 +33,10 @@ pub(crate) struct Given {
     #[arg(long, value_name = "PATH", env = "WICK_SOCKET")]
     pub(crate) socket: Option<PathBuf>,
 
+    /// Let this group use the socket too, by its name in /etc/group or its number (mode 0660). wickd must be in it, or be root
+    #[arg(long, value_name = "GROUP", env = "WICK_SOCKET_GROUP", value_parser = check::group)]
+    pub(crate) socket_group: Option<String>,
+
     /// Also answer in plain text on this loopback address, such as 127.0.0.1:7180 (port 0 takes a free one)
     #[arg(long, value_name = "HOST:PORT", env = "WICK_LISTEN", value_parser = check::loopback)]
     pub(crate) listen: Option<SocketAddr>,
@@ -47,6 +52,11 @@ pub(crate) struct Given {
     /// Guests that may be there at the same time, 1 to 10000; Pods wait for the others to end [default: 1000]
     #[arg(long, value_name = "N", env = "WICK_GUESTS", value_parser = check::guests)]
     pub(crate) guests: Option<u64>,
+
+    /// How much memory a guest may use whose container has no memory limit, in MiB, 1 to 4096 [default: a quarter of the
+    /// device's]
+    #[arg(long, value_name = "MIB", env = "WICK_GUEST_MEMORY_MIB", value_parser = check::guest_memory_mib)]
+    pub(crate) guest_memory_mib: Option<u64>,
 
     /// The largest image that can be pushed, in MiB, 1 to 1024 [default: 64]
     #[arg(long, value_name = "MIB", env = "WICK_MAX_IMAGE_MIB", value_parser = check::max_image_mib)]
@@ -78,13 +88,15 @@ pub(crate) struct Setting {
 }
 
 /// All of them.
-pub(crate) const SETTINGS: [Setting; 10] = [
+pub(crate) const SETTINGS: [Setting; 12] = [
     setting("data_dir", "--data-dir", "WICK_DATA_DIR", false),
     setting("socket", "--socket", "WICK_SOCKET", false),
+    setting("socket_group", "--socket-group", "WICK_SOCKET_GROUP", false),
     setting("listen", "--listen", "WICK_LISTEN", false),
     setting("node_name", "--node-name", "WICK_NODE_NAME", false),
     setting("allow_host_paths", "--allow-host-path", "WICK_ALLOW_HOST_PATH", true),
     setting("guests", "--guests", "WICK_GUESTS", false),
+    setting("guest_memory_mib", "--guest-memory-mib", "WICK_GUEST_MEMORY_MIB", true),
     setting("max_image_mib", "--max-image-mib", "WICK_MAX_IMAGE_MIB", true),
     setting("log_kib", "--log-kib", "WICK_LOG_KIB", true),
     setting("drain_seconds", "--drain-seconds", "WICK_DRAIN_SECONDS", true),
@@ -100,10 +112,12 @@ const fn setting(key: &'static str, flag: &'static str, variable: &'static str, 
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) socket: PathBuf,
+    pub(crate) socket_group: Option<String>,
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) node_name: Option<String>,
     pub(crate) allow_host_paths: Vec<PathBuf>,
     pub(crate) guests: u64,
+    pub(crate) guest_memory_mib: u64,
     pub(crate) max_image_mib: u64,
     pub(crate) log_kib: u64,
     pub(crate) drain_seconds: u64,
@@ -116,10 +130,15 @@ impl Config {
         Config {
             data_dir: flags.data_dir.or(file.data_dir).unwrap_or_else(default_data_dir),
             socket: flags.socket.or(file.socket).unwrap_or_else(default_socket),
+            socket_group: flags.socket_group.or(file.socket_group),
             listen: flags.listen.or(file.listen),
             node_name: flags.node_name.or(file.node_name),
             allow_host_paths: flags.allow_host_paths.or(file.allow_host_paths).unwrap_or_default(),
             guests: flags.guests.or(file.guests).unwrap_or(1000),
+            guest_memory_mib: flags
+                .guest_memory_mib
+                .or(file.guest_memory_mib)
+                .unwrap_or_else(|| default_guest_memory_mib(device::memory_bytes())),
             max_image_mib: flags.max_image_mib.or(file.max_image_mib).unwrap_or(64),
             log_kib: flags.log_kib.or(file.log_kib).unwrap_or(4096),
             drain_seconds: flags.drain_seconds.or(file.drain_seconds).unwrap_or(25),
@@ -134,10 +153,12 @@ impl Config {
         [
             Some(path(&self.data_dir)),
             Some(path(&self.socket)),
+            self.socket_group.as_deref().map(quoted),
             self.listen.map(|address| quoted(&address.to_string())),
             self.node_name.as_deref().map(quoted),
             Some(format!("[{}]", paths.join(", "))),
             Some(self.guests.to_string()),
+            Some(self.guest_memory_mib.to_string()),
             Some(self.max_image_mib.to_string()),
             Some(self.log_kib.to_string()),
             Some(self.drain_seconds.to_string()),
@@ -304,6 +325,11 @@ fn default_socket() -> PathBuf {
     given.map_or_else(|| PathBuf::from("/run/wick/wick.sock"), |dir| dir.join("wick.sock"))
 }
 
+/// Four guests without a limit shall not bring down the device.
+fn default_guest_memory_mib(device_bytes: u64) -> u64 {
+    ((device_bytes / 4) >> 20).clamp(1, check::GUEST_MEMORY_MIB_MAX)
+}
+
 /// A directory that systemd made for this service; the first if it made several.
 fn service_directory(variable: &str) -> Option<PathBuf> {
     let given = std::env::var(variable).ok()?;
@@ -340,6 +366,11 @@ mod tests {
     }
 
     #[test]
+    fn a_guest_has_a_quarter_of_the_memory_by_default() {
+        assert_eq!([256 << 20, 1 << 30, 64 << 30].map(default_guest_memory_mib), [64, 256, 4096]);
+    }
+
+    #[test]
     fn what_is_shown_says_the_same_as_a_file() {
         let told = Given {
             data_dir: Some("/srv/with \"quotes\" and \\".into()),
@@ -348,6 +379,7 @@ mod tests {
             node_name: Some("gate".into()),
             allow_host_paths: Some(vec!["/srv/a".into(), "/srv/b".into()]),
             drain_seconds: Some(7),
+            socket_group: Some("wick".into()),
             ..Given::default()
         };
         let config = Config::merge(told, Given::default());

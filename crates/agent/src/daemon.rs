@@ -20,6 +20,7 @@ use tonic::transport::Server;
 use crate::clock::Clock;
 use crate::config::{Config, Resolved, Told};
 use crate::data::Data;
+use crate::device;
 use crate::engine_thread;
 use crate::guests::Guests;
 use crate::images::Images;
@@ -64,7 +65,7 @@ pub(crate) fn run(told: &Told, resolved: Resolved) -> anyhow::Result<()> {
     // not count as one for the guests that were interrupted.
     let socket = {
         let _tokio = tokio.enter();
-        Socket::bind(&config.socket)?
+        Socket::bind(&config.socket, config.socket_group.as_deref())?
     };
     let loopback = match config.listen {
         Some(address) => Some(tokio.block_on(listen::bind_loopback(address))?),
@@ -76,7 +77,7 @@ pub(crate) fn run(told: &Told, resolved: Resolved) -> anyhow::Result<()> {
         ..runtime::Config::new(data.compiled())
     })?;
     let allocatable = allocatable(&runtime);
-    let node_name = config.node_name.clone().unwrap_or_else(host_name);
+    let node_name = config.node_name.clone().unwrap_or_else(device::host_name);
     let engine_config = EngineConfig {
         node_name: node_name.clone(),
         fresh_instance_id: fresh_instance_id()?,
@@ -270,17 +271,8 @@ fn raise_file_limit() {
 
 /// What Pods' requests may share: all cores, and nine tenths of the memory.
 fn allocatable(runtime: &Runtime) -> Room {
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-    let info = rustix::system::sysinfo();
-    // The field is as wide as a pointer: 32 bits on some devices.
-    #[allow(clippy::useless_conversion, reason = "it is none on 32-bit targets")]
-    let memory = u64::from(info.totalram).saturating_mul(u64::from(info.mem_unit));
-    Room { guests: runtime.allocatable().guests, cpu_millis: cores * 1000, memory_bytes: memory / 10 * 9 }
-}
-
-fn host_name() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
-    if api::names::dns_subdomain(&name).is_ok() { name } else { "localhost".to_owned() }
+    let guests = runtime.allocatable().guests;
+    Room { guests, cpu_millis: device::cores() * 1000, memory_bytes: device::memory_bytes() / 10 * 9 }
 }
 
 fn fresh_instance_id() -> anyhow::Result<String> {

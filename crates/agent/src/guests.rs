@@ -144,7 +144,8 @@ impl Guests {
             env,
             mounts,
             fuel,
-            memory_bytes,
+            // One that asks for nothing must not be able to take it all.
+            memory_bytes: memory_bytes.or_else(|| Some(self.live.guest_memory_bytes())),
             cpu_millis: cpu_millis.map(|millis| u32::try_from(millis).unwrap_or(u32::MAX)),
             allow_net: grants.collect::<Result<_, _>>()?,
             ..GuestSpec::new(image, output)

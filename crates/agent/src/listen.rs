@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,9 @@ use tokio::net::{TcpListener, UnixListener};
 use tonic::Status;
 use tonic::body::Body;
 
+/// Where a group's number is looked up.
+const GROUPS: &str = "/etc/group";
+
 /// A socket that answers, and its file, which goes when this does.
 pub(crate) struct Socket {
     pub(crate) listener: Option<UnixListener>,
@@ -21,8 +24,8 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Binds `path`, mode 0600. A file that a killed agent left there is replaced; one that answers is not.
-    pub(crate) fn bind(path: &Path) -> anyhow::Result<Socket> {
+    /// Binds `path`, for this user (mode 0600) and for a group if one is named (0660). A file that a killed agent left there is replaced; one that answers is not.
+    pub(crate) fn bind(path: &Path, group: Option<&str>) -> anyhow::Result<Socket> {
         let shown = path.display();
         if let Some(dir) = path.parent()
             && !dir.exists()
@@ -51,6 +54,13 @@ impl Socket {
         let listener =
             bound.with_context(|| format!("cannot listen on {shown}; choose another path with --socket"))?;
         fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))?;
+        if let Some(group) = group {
+            let given = chown(&beside, None, Some(group_id(group)?));
+            given.with_context(|| {
+                format!("cannot give the socket to the group `{group}`; wickd must be in it")
+            })?;
+            fs::set_permissions(&beside, fs::Permissions::from_mode(0o660))?;
+        }
         fs::rename(&beside, path)?;
         Ok(Socket { listener: Some(listener), path: path.to_owned() })
     }
@@ -60,6 +70,23 @@ impl Drop for Socket {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// A group's number. Looked up in the file alone: a device's own groups are there, and a directory service may not answer.
+fn group_id(group: &str) -> anyhow::Result<u32> {
+    if let Ok(id) = group.parse() {
+        return Ok(id);
+    }
+    let groups = fs::read_to_string(GROUPS).with_context(|| format!("cannot read {GROUPS}"))?;
+    find_group(&groups, group)
+        .with_context(|| format!("no group named `{group}` in {GROUPS}; choose another with --socket-group"))
+}
+
+fn find_group(groups: &str, name: &str) -> Option<u32> {
+    groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok())?
+    })
 }
 
 pub(crate) async fn bind_loopback(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -93,6 +120,36 @@ fn is_local(authority: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_socket_is_for_its_user_and_for_a_group_that_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("wick.sock");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        drop(Socket::bind(&path, None).unwrap());
+        let socket = Socket::bind(&path, None).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        drop(socket);
+        let own = rustix::process::getegid().as_raw().to_string();
+        let _socket = Socket::bind(&path, Some(&own)).unwrap();
+        assert_eq!(mode(&path), 0o660);
+        let other = dir.path().join("other.sock");
+        let refused = Socket::bind(&other, Some("no-such-group")).err().unwrap().to_string();
+        assert_eq!(
+            refused,
+            "no group named `no-such-group` in /etc/group; choose another with --socket-group"
+        );
+        assert!(!other.exists());
+    }
+
+    #[test]
+    fn a_group_is_found_by_its_whole_name() {
+        let groups = "root:x:0:\nwicked:x:7:\nwick:x:990:anna,bert\nbroken\n";
+        assert_eq!(
+            ["wick", "root", "wic", "broken"].map(|name| find_group(groups, name)),
+            [Some(990), Some(0), None, None]
+        );
+    }
 
     #[test]
     fn only_local_names_pass() {

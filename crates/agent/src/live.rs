@@ -10,6 +10,7 @@ use crate::logging::LogLevel;
 
 /// Shared by all who use one.
 pub(crate) struct Live {
+    guest_memory_bytes: AtomicU64,
     max_image_bytes: AtomicU64,
     log_bytes: AtomicU64,
     drain_seconds: AtomicU64,
@@ -19,6 +20,7 @@ pub(crate) struct Live {
 impl Live {
     pub(crate) fn new(config: &Config) -> Live {
         let live = Live {
+            guest_memory_bytes: AtomicU64::default(),
             max_image_bytes: AtomicU64::default(),
             log_bytes: AtomicU64::default(),
             drain_seconds: AtomicU64::default(),
@@ -32,6 +34,7 @@ impl Live {
     #[cfg(test)]
     pub(crate) fn keeping(log_bytes: u64) -> Arc<Live> {
         let live = Live {
+            guest_memory_bytes: AtomicU64::default(),
             max_image_bytes: AtomicU64::default(),
             log_bytes: AtomicU64::new(log_bytes),
             drain_seconds: AtomicU64::default(),
@@ -41,11 +44,17 @@ impl Live {
     }
 
     fn set(&self, config: &Config) {
+        self.guest_memory_bytes.store(config.guest_memory_mib << 20, Ordering::Relaxed);
         self.max_image_bytes.store(config.max_image_mib << 20, Ordering::Relaxed);
         self.log_bytes.store(config.log_kib << 10, Ordering::Relaxed);
         self.drain_seconds.store(config.drain_seconds, Ordering::Relaxed);
         let grants = Arc::new(Grants { host_paths: config.allow_host_paths.clone() });
         *self.grants.write().unwrap_or_else(PoisonError::into_inner) = grants;
+    }
+
+    /// What a guest may use whose container has no memory limit, in bytes.
+    pub(crate) fn guest_memory_bytes(&self) -> u64 {
+        self.guest_memory_bytes.load(Ordering::Relaxed)
     }
 
     /// The largest image that is taken, in bytes.
@@ -84,6 +93,7 @@ impl Live {
         // What waits for the next start stays as it is, so that the next reload tells of it again.
         *old = Config {
             allow_host_paths: new.allow_host_paths,
+            guest_memory_mib: new.guest_memory_mib,
             max_image_mib: new.max_image_mib,
             log_kib: new.log_kib,
             drain_seconds: new.drain_seconds,

@@ -4,6 +4,7 @@ mod clock;
 mod config;
 mod daemon;
 mod data;
+mod device;
 mod engine_thread;
 mod guests;
 mod host_path;

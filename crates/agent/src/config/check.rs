@@ -31,6 +31,12 @@ pub(super) fn node_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// Which groups there are is seen when the agent starts.
+pub(super) fn group(text: &str) -> Result<String, String> {
+    let fine = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.$".contains(c));
+    if fine { Ok(text.to_owned()) } else { Err("not the name of a group, nor its number".to_owned()) }
+}
+
 pub(super) fn log_level(text: &str) -> Result<String, String> {
     let known = text.split(',').all(|part| {
         let level = part.rsplit_once('=').map_or(part, |(_, level)| level).trim();
@@ -46,6 +52,13 @@ pub(super) fn log_level(text: &str) -> Result<String, String> {
 
 pub(super) fn guests(text: &str) -> Result<u64, String> {
     number(text, 1..=10_000)
+}
+
+/// What a 32-bit memory can be grown to.
+pub(super) const GUEST_MEMORY_MIB_MAX: u64 = 4096;
+
+pub(super) fn guest_memory_mib(text: &str) -> Result<u64, String> {
+    number(text, 1..=GUEST_MEMORY_MIB_MAX)
 }
 
 pub(super) fn max_image_mib(text: &str) -> Result<u64, String> {

@@ -56,10 +56,14 @@ fn parse(text: &str) -> Result<(Given, Lines), Vec<Problem>> {
         match setting.key {
             "data_dir" => given.data_dir = reading.text(setting.key, value, check::absolute),
             "socket" => given.socket = reading.text(setting.key, value, check::absolute),
+            "socket_group" => given.socket_group = reading.text(setting.key, value, check::group),
             "listen" => given.listen = reading.text(setting.key, value, check::loopback),
             "node_name" => given.node_name = reading.text(setting.key, value, check::node_name),
             "allow_host_paths" => given.allow_host_paths = reading.paths(setting.key, value),
             "guests" => given.guests = reading.number(setting.key, value, check::guests),
+            "guest_memory_mib" => {
+                given.guest_memory_mib = reading.number(setting.key, value, check::guest_memory_mib);
+            }
             "max_image_mib" => given.max_image_mib = reading.number(setting.key, value, check::max_image_mib),
             "log_kib" => given.log_kib = reading.number(setting.key, value, check::log_kib),
             "drain_seconds" => given.drain_seconds = reading.number(setting.key, value, check::drain_seconds),
@@ -208,8 +212,8 @@ mod tests {
         check(
             &told.collect::<Vec<_>>().join("\n"),
             expect![[r#"
-            Given { data_dir: Some("/var/lib/wick"), socket: Some("/run/wick/wick.sock"), listen: Some(127.0.0.1:7180), node_name: Some("gate-17"), allow_host_paths: Some([]), guests: Some(1000), max_image_mib: Some(64), log_kib: Some(4096), drain_seconds: Some(25), log_level: Some("info") }
-            [("allow_host_paths", 20), ("data_dir", 8), ("drain_seconds", 33), ("guests", 23), ("listen", 14), ("log_kib", 29), ("log_level", 36), ("max_image_mib", 26), ("node_name", 17), ("socket", 11)]"#]],
+                Given { data_dir: Some("/var/lib/wick"), socket: Some("/run/wick/wick.sock"), socket_group: Some("wick"), listen: Some(127.0.0.1:7180), node_name: Some("gate-17"), allow_host_paths: Some([]), guests: Some(1000), guest_memory_mib: Some(512), max_image_mib: Some(64), log_kib: Some(4096), drain_seconds: Some(25), log_level: Some("info") }
+                [("allow_host_paths", 24), ("data_dir", 8), ("drain_seconds", 41), ("guest_memory_mib", 31), ("guests", 27), ("listen", 18), ("log_kib", 37), ("log_level", 44), ("max_image_mib", 34), ("node_name", 21), ("socket", 11), ("socket_group", 15)]"#]],
         );
         assert_eq!(parse(example), Ok((Given::default(), Lines::new())));
     }
@@ -231,7 +235,7 @@ mod tests {
                 9:13: node_name: "My Gate": must be up to 253 lower-case letters, digits, `-` and `.`, with a letter or digit around each `.`
                 10:12: data_dir: "here": must be an absolute path
                 11:10: socket: must be a text in quotes; this is true or false
-                12:1: colour: no such setting; there are data_dir, socket, listen, node_name, allow_host_paths, guests, max_image_mib, log_kib, drain_seconds, log_level
+                12:1: colour: no such setting; there are data_dir, socket, socket_group, listen, node_name, allow_host_paths, guests, guest_memory_mib, max_image_mib, log_kib, drain_seconds, log_level
                 13:17: drain_seconds: 99999999999999999999999 is too many; the most is 3600"#]],
         );
     }
@@ -247,7 +251,7 @@ mod tests {
         check(
             "[limits]\nguests = 5\n",
             expect![
-                "1:2: limits: no such setting; there are data_dir, socket, listen, node_name, allow_host_paths, guests, max_image_mib, log_kib, drain_seconds, log_level"
+                "1:2: limits: no such setting; there are data_dir, socket, socket_group, listen, node_name, allow_host_paths, guests, guest_memory_mib, max_image_mib, log_kib, drain_seconds, log_level"
             ],
         );
     }
