@@ -9,6 +9,7 @@
 //! the types here, once, where they are validated).
 
 pub mod backoff;
+pub mod cron;
 mod exit;
 pub mod job;
 pub mod names;
