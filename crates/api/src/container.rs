@@ -59,7 +59,7 @@ pub enum MountSource {
 /// What container `index` of a Pod is to do.
 pub fn container_plan(pod: &Pod, index: usize, node_name: &str) -> ContainerPlan {
     let Some(spec) = &pod.spec else { return ContainerPlan::default() };
-    let Some(container) = spec.containers.get(index) else { return ContainerPlan::default() };
+    let Some(container) = crate::pod::container(pod, index) else { return ContainerPlan::default() };
     let env = variables(pod, container, node_name);
     let lookup = |name: &str| env.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     // A module has no entrypoint beside its code: without a command, its first argument is its image's name.

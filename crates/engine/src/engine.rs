@@ -346,6 +346,7 @@ impl Engine {
             Event::GuestEnded { guest, exit } => self.guest_ended(guest, exit, tx),
             Event::CreateJob { job, mode, dry_run } => self.write_job(*job, mode, dry_run, tx),
             Event::DeleteJob { key, uid, foreground } => self.delete_job(&key, &uid, foreground, tx),
+            Event::SetPodCondition { key, condition } => self.set_pod_condition(&key, condition, tx),
             Event::ImageStored(record) => self.image_stored(record, tx),
             Event::DeleteImage { reference } => self.delete_image(&reference, tx),
         }

@@ -6,6 +6,7 @@ use api::pb::k8s::batch::v1::Job;
 use api::pb::wick::v1::ImageRecord;
 use api::{FieldErrors, NewJob};
 use sched::Exit;
+use sched::pod::SetCondition;
 
 use crate::effect::GuestId;
 
@@ -36,6 +37,13 @@ pub enum Event {
         uid: String,
         /// The Job stays until its Pods have gone.
         foreground: bool,
+    },
+    /// Say something about a Pod; it is recorded with it, and policies of its Job may ask for it.
+    SetPodCondition {
+        /// Which Pod.
+        key: ObjectKey,
+        /// What.
+        condition: SetCondition,
     },
     /// An image's bytes are stored; from now on it has this name.
     ImageStored(ImageRecord),

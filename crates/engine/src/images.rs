@@ -181,9 +181,10 @@ impl Engine {
             for (container, present) in pod.state.containers.iter_mut().zip(present) {
                 changed |= std::mem::replace(&mut container.image_present, present) != present;
             }
-            if !pod.has_images() {
+            if pod.state.containers.iter().any(|container| !container.image_present) {
                 self.waiting_for_image.insert(ordinal);
-            } else if pod.state.started.is_some() {
+            }
+            if pod.state.started.is_some() && pod.state.can_start() {
                 self.used = self.used.plus(pod.take_place());
             }
             if changed {

@@ -8,12 +8,12 @@ use api::pb::wick::v1::PodRecord;
 use prost::Message;
 use sched::job::Live;
 use sched::node::{self, Lack, Room};
-use sched::pod::{self, State, Step, StopCause};
+use sched::pod::{self, SetCondition, Starts, State, Step, StopCause};
 use sched::{Exit, Now, Steady};
 
 use crate::effect::{Effect, GuestId, StartGuest};
 use crate::engine::{Engine, Subject};
-use crate::event::{ObjectKey, Reply};
+use crate::event::{ObjectKey, Rejected, Reply};
 use crate::keys;
 use crate::store::Batch;
 use crate::transaction::{Transaction, reference};
@@ -79,12 +79,9 @@ impl PodEntry {
                 now + container.last.as_ref().map_or(0, said) + 300
             })
             .sum();
-        self.object.encoded_len() + messages + 600
-    }
-
-    /// Whether the node has all its images.
-    pub(crate) fn has_images(&self) -> bool {
-        self.state.containers.iter().all(|container| container.image_present)
+        let conditions = self.state.conditions.iter();
+        let conditions: usize = conditions.map(|set| 2 * (set.kind.len() + set.reason.len()) + 50).sum();
+        self.object.encoded_len() + messages + conditions + 700
     }
 
     /// Takes its place on the node, and says what that is.
@@ -126,7 +123,7 @@ impl Engine {
         self.look_for_images(&object, &mut state);
         let mut entry = PodEntry::new(key, job, object, state, true);
         entry.lack = self.config.allocatable.lacks(entry.room);
-        if entry.state.started.is_some() && !entry.state.is_finished() && entry.has_images() {
+        if entry.state.started.is_some() && !entry.state.is_finished() && entry.state.can_start() {
             self.used = self.used.plus(entry.take_place());
         }
         self.adopt(ordinal, entry);
@@ -215,11 +212,28 @@ impl Engine {
         tx.reply(Ok(Reply::Done));
     }
 
+    /// Something was said about a Pod from outside.
+    pub(crate) fn set_pod_condition(&mut self, key: &ObjectKey, set: SetCondition, tx: &mut Transaction) {
+        let found = self.pod_names.get(key).copied();
+        let Some((ordinal, entry)) = found.and_then(|ordinal| Some((ordinal, self.pods.get_mut(&ordinal)?)))
+        else {
+            return tx.reply(Err(match found {
+                Some(_) => Rejected::Precondition(format!("Pod `{}` has ended", key.name)),
+                None => Rejected::NotFound { kind: "pods", name: key.name.clone() },
+            }));
+        };
+        if entry.state.set_condition(set) {
+            tx.touch_pod(ordinal, entry.bytes());
+            self.dirty_pods.insert(ordinal);
+        }
+        tx.reply(Ok(Reply::Done));
+    }
+
     /// Begins to stop a Pod that will not be counted (again).
     pub(crate) fn delete_pod(&mut self, ordinal: u64, tx: &mut Transaction) {
         let Some(entry) = self.pods.get_mut(&ordinal) else { return };
         entry.state.counted = true;
-        entry.state.delete(tx.now);
+        entry.state.delete(None, tx.now);
         tx.touch_pod(ordinal, entry.bytes());
         self.dirty_pods.insert(ordinal);
         self.add_up(ordinal);
@@ -233,12 +247,8 @@ impl Engine {
         }
         let Some(entry) = self.pods.get_mut(&ordinal) else { return };
         let was_finished = entry.state.is_finished();
-        let mut plan = pod::reconcile(&entry.state, tx.now);
-        if self.pause.draining && plan.steps.iter().any(|step| matches!(step, Step::Start(_))) {
-            // It stays as it was: what has ended is recorded, and is started again when the agent is back.
-            plan =
-                pod::PodPlan { next: entry.state.clone(), steps: Vec::new(), wake: plan.wake, remove: false };
-        }
+        let starts = if self.pause.draining { Starts::Held } else { Starts::Allowed };
+        let plan = pod::reconcile(&entry.state, starts, tx.now);
         if entry.state != plan.next || !plan.steps.is_empty() {
             entry.state = plan.next;
             tx.touch_pod(ordinal, entry.bytes());
@@ -295,7 +305,7 @@ impl Engine {
         };
         let about = |index: usize| {
             let name = api::pod::container_name(&entry.object, index);
-            let field_path = format!("spec.containers{{{name}}}");
+            let field_path = api::pod::container_path(&entry.object, index);
             (ObjectReference { field_path, ..entry.reference() }, name)
         };
         match step {
@@ -341,6 +351,11 @@ impl Engine {
                 tx.note(about, KUBELET, true, "Failed", message);
                 self.waiting_for_image.insert(ordinal);
             }
+            Step::RestartAll(index) => {
+                let (about, name) = about(index);
+                let message = format!("Container {name} ended in a way for which all containers start again");
+                tx.note(about, KUBELET, true, "RestartAllContainers", message);
+            }
             Step::DeadlineExceeded => {
                 let message = "Pod was active on the node longer than the specified deadline".to_owned();
                 tx.note(entry.reference(), KUBELET, false, "DeadlineExceeded", message);
@@ -354,12 +369,11 @@ impl Engine {
             return;
         }
         let free = self.config.allocatable.minus(self.used);
-        // A Pod without its image takes no place: it would keep it from those that can run.
         let rooms = self
             .waiting
             .iter()
             .filter_map(|pod| self.pods.get(pod))
-            .map(|pod| if pod.has_images() { pod.room } else { Room::default() });
+            .map(|pod| if pod.state.can_start() { pod.room } else { Room::default() });
         let head = self.waiting.first().and_then(|pod| self.pods.get(pod));
         let portion = tx.room_for(head.map_or(0, PodEntry::bytes));
         let (fit, lack) = node::admit(rooms.take(portion), free);
@@ -371,7 +385,7 @@ impl Engine {
             let Some(entry) = self.pods.get_mut(&ordinal) else { continue };
             entry.state.started = Some(tx.now);
             entry.lack = None;
-            if entry.has_images() {
+            if entry.state.can_start() {
                 self.used = self.used.plus(entry.take_place());
             }
             let message = format!("Successfully assigned {} to {}", entry.key, self.config.node_name);
@@ -396,6 +410,9 @@ impl Engine {
         self.pod_names.remove(&entry.key);
         self.waiting.remove(&ordinal);
         self.waiting_for_image.remove(&ordinal);
+        // What was killed when it was deleted without grace ends unseen.
+        let running = entry.state.containers.iter().filter(|container| container.state.has_guest()).count();
+        self.guests_running = self.guests_running.saturating_sub(u32::try_from(running).unwrap_or(u32::MAX));
         if let Some(at) = entry.wake {
             self.timers.remove(&(at, Subject::Pod(ordinal)));
         }

@@ -23,6 +23,15 @@ impl Room {
         }
     }
 
+    /// The larger of both, for each resource by itself.
+    pub fn or_more(self, other: Room) -> Room {
+        Room {
+            guests: self.guests.max(other.guests),
+            cpu_millis: self.cpu_millis.max(other.cpu_millis),
+            memory_bytes: self.memory_bytes.max(other.memory_bytes),
+        }
+    }
+
     /// What is left of it without the other.
     pub fn minus(self, other: Room) -> Room {
         Room {

@@ -259,6 +259,7 @@ fn descriptions_have_everything_about_a_thing() {
               Type  Status  Since  Reason  Message
               ----  ------  -----  ------  -------
               PodScheduled  True  AGE
+              PodReadyToStartContainers  False  AGE
               Initialized  True  AGE
               ContainersReady  False  AGE  PodFailed
               Ready  False  AGE  PodFailed

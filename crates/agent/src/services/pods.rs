@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::pb::k8s::core::v1::{ContainerStatus, Pod};
+use api::pb::k8s::core::v1::{ContainerStatus, Pod, PodSpec};
 use api::pb::wick::v1::pod_service_server::PodService;
 use api::pb::wick::v1::{
     LogLine, PodServiceGetRequest, PodServiceGetResponse, PodServiceListRequest, PodServiceListResponse,
@@ -90,14 +90,21 @@ impl Agent {
 /// The container meant; which may be left out if there is one.
 fn choose_container(pod: &Pod, name: &str) -> Result<String, Status> {
     let pod_name = pod.metadata.as_ref().map_or("", |meta| &meta.name);
-    let containers = pod.spec.as_ref().map_or(&[][..], |spec| &spec.containers);
-    let names: Vec<&str> = containers.iter().map(|container| container.name.as_str()).collect();
+    let empty = PodSpec::default();
+    let spec = pod.spec.as_ref().unwrap_or(&empty);
+    let names: Vec<&str> = api::pod::containers(spec).map(|container| container.name.as_str()).collect();
     match (name, &names[..]) {
         ("", [only]) => Ok((*only).to_owned()),
         ("", names) => {
+            let (init, main) = names.split_at(spec.init_containers.len());
+            let or_init = if init.is_empty() {
+                String::new()
+            } else {
+                format!(" or one of the init containers: [{}]", init.join(" "))
+            };
             let detail = format!(
-                "a container name must be specified for pod {pod_name}, choose one of: [{}]",
-                names.join(" ")
+                "a container name must be specified for pod {pod_name}, choose one of: [{}]{or_init}",
+                main.join(" ")
             );
             Err(status::field("container", &detail))
         }
@@ -135,7 +142,9 @@ fn current_run(pod: &Pod, container: &str, previous: bool) -> Result<u32, Status
 }
 
 fn container_status<'a>(pod: &'a Pod, container: &str) -> Option<&'a ContainerStatus> {
-    pod.status.as_ref()?.container_statuses.iter().find(|status| status.name == container)
+    let status = pod.status.as_ref()?;
+    let mut all = status.init_container_statuses.iter().chain(&status.container_statuses);
+    all.find(|status| status.name == container)
 }
 
 fn waits(status: &ContainerStatus) -> bool {

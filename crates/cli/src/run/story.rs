@@ -238,7 +238,10 @@ fn phase(pod: &Pod) -> &str {
 }
 
 fn restarts(pod: &Pod) -> i32 {
-    let containers = pod.status.iter().flat_map(|status| &status.container_statuses);
+    let containers = pod
+        .status
+        .iter()
+        .flat_map(|status| status.init_container_statuses.iter().chain(&status.container_statuses));
     containers.fold(0, |sum, container| sum.saturating_add(container.restart_count))
 }
 

@@ -6,7 +6,7 @@ use crate::pod::{Failure, Phase, Pod, State, StopCause};
 impl Pod {
     /// What it adds to its Job's [`Live`].
     pub fn share(&self) -> Live {
-        let active = !self.is_finished() && self.stop.is_none_or(|stop| stop.cause == StopCause::Deadline);
+        let active = !self.is_finished() && self.stop.is_none_or(|stop| stop.cause != StopCause::Deleted);
         Live {
             active: u32::from(active),
             ready: u32::from(active && self.is_ready()),
