@@ -17,6 +17,7 @@ pub mod manifest;
 pub mod metadata;
 pub mod names;
 pub mod node;
+pub mod patch;
 pub mod pb;
 pub mod pod;
 mod pod_template;
