@@ -241,9 +241,9 @@ async fn a_selector_that_is_none_is_refused_with_its_path() {
     check_refused(
         client.jobs().list(list("", "spec.nodeName=gate")).await,
         expect![[r#"
-        INVALID_ARGUMENT: filter.field_selector: field label not supported: `spec.nodeName`; there is metadata.name, metadata.namespace, status.successful, status.failed
-          filter.field_selector | field label not supported: `spec.nodeName`; there is metadata.name, metadata.namespace, status.successful, status.failed
-    "#]],
+            INVALID_ARGUMENT: filter.field_selector: field label not supported: `spec.nodeName`; there is metadata.name, metadata.namespace, status.successful
+              filter.field_selector | field label not supported: `spec.nodeName`; there is metadata.name, metadata.namespace, status.successful
+        "#]],
     );
 }
 

@@ -20,6 +20,7 @@ mod grpc_jobs;
 mod grpc_logs;
 mod grpc_manifests;
 mod grpc_node;
+mod grpc_patch;
 mod grpc_watch;
 mod kill;
 mod recovery;

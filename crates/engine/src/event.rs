@@ -55,7 +55,7 @@ pub enum Event {
 }
 
 /// What a write expects to find.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum WriteMode {
     /// Nothing of that name.
     Create,
@@ -63,6 +63,9 @@ pub enum WriteMode {
     Update,
     /// Either.
     Apply,
+    /// This object, whose labels, annotations and spec nobody has changed meanwhile. Its status may have moved on: that of
+    /// a busy Job changes in every commit, and would let no change of its spec through.
+    Revise(Arc<Job>),
 }
 
 /// Namespace and name.

@@ -143,8 +143,12 @@ impl Engine {
             (Some(ordinal), WriteMode::Update | WriteMode::Apply) => {
                 self.update_job(ordinal, new, dry_run, tx);
             }
+            (Some(ordinal), WriteMode::Revise(read)) => match self.changed_since(ordinal, &read) {
+                Some(refusal) => tx.reply(Err(refusal)),
+                None => self.update_job(ordinal, new, dry_run, tx),
+            },
             (None, WriteMode::Create | WriteMode::Apply) => self.create_job(new, dry_run, tx),
-            (None, WriteMode::Update) => {
+            (None, WriteMode::Update | WriteMode::Revise(_)) => {
                 tx.reply(Err(Rejected::NotFound { kind: KIND, name: key.name }));
             }
         }
@@ -179,6 +183,23 @@ impl Engine {
         tx.milestones.push(Milestone::JobCreated { key: entry.key.clone(), uid });
         self.insert_job(ordinal, entry);
         self.dirty_jobs.insert(ordinal);
+    }
+
+    /// Why a Job that was read as `read` is not to be revised by what came of it.
+    fn changed_since(&self, ordinal: u64, read: &Job) -> Option<Rejected> {
+        let entry = self.jobs.get(&ordinal)?;
+        let stored = entry.revised.as_ref().unwrap_or(&entry.object);
+        let (now, then) = (stored.metadata.as_ref()?, read.metadata.as_ref()?);
+        let same = now.uid == then.uid
+            && now.labels == then.labels
+            && now.annotations == then.annotations
+            && stored.spec == read.spec;
+        (!same).then(|| Rejected::Conflict {
+            kind: KIND,
+            name: entry.key.name.clone(),
+            current: now.resource_version.clone(),
+            given: then.resource_version.clone(),
+        })
     }
 
     fn update_job(&mut self, ordinal: u64, new: NewJob, dry_run: bool, tx: &mut Transaction) {

@@ -4,6 +4,9 @@
 
 mod common;
 
+use std::sync::Arc;
+
+use api::pb::k8s::batch::v1::Job;
 use common::{Node, default_config, manifest, new_job};
 use engine::{Config, Effect, Event, Kind, Limits, Object, ObjectKey, Outcome, Rejected, Reply, WriteMode};
 use expect_test::{Expect, expect};
@@ -405,4 +408,25 @@ fn revisions_and_uids_are_never_given_twice() {
         node.boot();
         assert!(node.engine().reader().revision() > revision);
     }
+}
+
+#[test]
+fn a_revision_is_refused_only_if_what_it_is_of_was_changed() {
+    let mut node = node_with("parallelism: 2, completions: 9", "Never");
+    let revise = |node: &mut Node, read: &Job, parallelism: u32| {
+        let text = manifest(&format!("parallelism: {parallelism}, completions: 9"), "Never");
+        let (job, mode) = (Box::new(new_job(&text)), WriteMode::Revise(Arc::new(read.clone())));
+        node.apply(vec![Event::CreateJob { job, mode, dry_run: false }]).remove(0)
+    };
+    let read = node.job("job").unwrap();
+    node.end_all(&Exit::Code(0));
+    assert_ne!(node.job("job").unwrap().status, read.status, "its status moves on");
+    assert!(matches!(revise(&mut node, &read, 3), Ok(Reply::Job { outcome: Outcome::Configured, .. })));
+    let again = revise(&mut node, &read, 4);
+    assert!(matches!(again, Err(Rejected::Conflict { .. })), "its spec was changed: {again:?}");
+    let gone = node.job("job").unwrap();
+    let key = ObjectKey::new("default", "job");
+    node.apply(vec![Event::DeleteJob { key, uid: String::new(), foreground: false }]).remove(0).unwrap();
+    let refused = revise(&mut node, &gone, 4);
+    assert!(matches!(refused, Err(Rejected::NotFound { .. })), "{refused:?}");
 }

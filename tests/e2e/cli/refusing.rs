@@ -164,14 +164,14 @@ fn a_command_that_makes_no_sense_is_exit_2() {
         &node,
         &["get jobs -l a=(", "get jobs --field-selector status.phase=Running"],
         expect![[r#"
-        $ wick get jobs -l a=(
-        error: -l: selector `a=(`: expected `,` at `(`
-        exit 1
+            $ wick get jobs -l a=(
+            error: -l: selector `a=(`: expected `,` at `(`
+            exit 1
 
-        $ wick get jobs --field-selector status.phase=Running
-        error: --field-selector: field label not supported: `status.phase`; there is metadata.name, metadata.namespace, status.successful, status.failed
-        exit 1
-    "#]],
+            $ wick get jobs --field-selector status.phase=Running
+            error: --field-selector: field label not supported: `status.phase`; there is metadata.name, metadata.namespace, status.successful
+            exit 1
+        "#]],
     );
 }
 

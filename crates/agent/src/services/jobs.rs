@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use api::NewJob;
+use api::patch::{Patch, PatchKind};
 use api::pb::k8s::batch::v1::Job;
 use api::pb::wick::v1::job_service_server::JobService;
 use api::pb::wick::v1::{
     DeletionPropagation, JobServiceCreateRequest, JobServiceCreateResponse, JobServiceDeleteRequest,
     JobServiceDeleteResponse, JobServiceGetRequest, JobServiceGetResponse, JobServiceListRequest,
-    JobServiceListResponse, JobServiceUpdateRequest, JobServiceUpdateResponse, JobServiceWatchRequest,
-    JobServiceWatchResponse, WatchEventType,
+    JobServiceListResponse, JobServicePatchRequest, JobServicePatchResponse, JobServiceUpdateRequest,
+    JobServiceUpdateResponse, JobServiceWatchRequest, JobServiceWatchResponse, PatchType, WatchEventType,
 };
-use engine::{Event, Kind, Object, Reader, Reply, WriteMode};
-use tonic::{Request, Response, Status};
+use engine::{Event, Kind, Object, ObjectKey, Outcome, Reader, Reply, WriteMode};
+use tonic::{Code, Request, Response, Status};
 
 use super::select::Filter;
 use super::watch::{Answers, Watched, watch};
@@ -20,12 +21,60 @@ use super::{Agent, key, status};
 
 const KIND: &str = "jobs.batch";
 
+/// How often a patch is applied anew because somebody else changed the Job meanwhile (as on a cluster).
+const PATCH_ATTEMPTS: u32 = 5;
+
 impl Agent {
     /// Checks a Job that was asked for; what is wrong is told with its paths.
     pub(super) fn check_job(&self, job: Job) -> Result<NewJob, Status> {
         let name = job.metadata.as_ref().map_or(String::new(), |meta| meta.name.clone());
         NewJob::check(job, &self.live.grants())
             .map_err(|errors| status::invalid(&format!("Job `{name}`"), &errors))
+    }
+
+    /// Applies a patch once to what the Job is now.
+    async fn patch_job(
+        &self,
+        key: &ObjectKey,
+        patch: &Patch,
+        dry_run: bool,
+    ) -> Result<JobServicePatchResponse, PatchRefused> {
+        let read = self.reader.job(key).ok_or_else(|| status::not_found(KIND, &key.name))?;
+        let mut job = patch.apply(&*read).map_err(|errors| status::invalid("the patch", &errors))?;
+        let (before, meta) =
+            (read.metadata.clone().unwrap_or_default(), job.metadata.get_or_insert_default());
+        for (path, before, after) in [
+            ("metadata.name", &before.name, &meta.name),
+            ("metadata.namespace", &before.namespace, &meta.namespace),
+            ("metadata.uid", &before.uid, &meta.uid),
+        ] {
+            if before != after && !(after.is_empty() && path == "metadata.uid") {
+                return Err(
+                    status::field(path, &format!("`{after}` is another Job's; this is `{before}`")).into()
+                );
+            }
+        }
+        // A version that the patch itself gives is not the current one: that is for the engine to refuse.
+        let pinned = meta.resource_version != before.resource_version && !meta.resource_version.is_empty();
+        if !pinned {
+            meta.resource_version = before.resource_version;
+        }
+        let mode = match patch.looks_at_version() {
+            true => WriteMode::Update,
+            false => {
+                meta.resource_version.clear();
+                WriteMode::Revise(read)
+            }
+        };
+        let job = self.check_job(job)?;
+        let warnings = job.warnings().to_vec();
+        let reply = self.engine.send(Event::CreateJob { job: Box::new(job), mode, dry_run }).answer().await;
+        let reply = reply.map_err(|refused| match refused.code() {
+            Code::Aborted if !pinned => PatchRefused::Overtaken(refused),
+            _ => PatchRefused::Other(refused),
+        })?;
+        let (job, outcome) = written(reply)?;
+        Ok(JobServicePatchResponse { job: Some(job), warnings, changed: outcome != Outcome::Unchanged })
     }
 
     async fn write_job(
@@ -42,10 +91,28 @@ impl Agent {
     }
 }
 
+/// Why a patch was not applied.
+enum PatchRefused {
+    /// Somebody else changed the Job meanwhile.
+    Overtaken(Status),
+    Other(Status),
+}
+
+impl From<Status> for PatchRefused {
+    fn from(refused: Status) -> PatchRefused {
+        PatchRefused::Other(refused)
+    }
+}
+
 /// The Job in an answer to an event about one.
 pub(super) fn job_of(reply: Reply) -> Result<Job, Status> {
+    written(reply).map(|(job, _)| job)
+}
+
+/// The Job in an answer, and what became of it.
+fn written(reply: Reply) -> Result<(Job, Outcome), Status> {
     match reply {
-        Reply::Job { job, .. } => Ok(Arc::unwrap_or_clone(job)),
+        Reply::Job { job, outcome } => Ok((Arc::unwrap_or_clone(job), outcome)),
         Reply::Done | Reply::ImageDeleted { .. } => {
             Err(Status::internal("the engine answered about something else"))
         }
@@ -90,6 +157,29 @@ impl JobService for Agent {
         let JobServiceUpdateRequest { job, dry_run } = request.into_inner();
         let (job, warnings) = self.write_job(job, WriteMode::Update, dry_run).await?;
         Ok(Response::new(JobServiceUpdateResponse { job: Some(job), warnings }))
+    }
+
+    async fn patch(
+        &self,
+        request: Request<JobServicePatchRequest>,
+    ) -> Result<Response<JobServicePatchResponse>, Status> {
+        let JobServicePatchRequest { namespace, name, r#type, patch, dry_run } = request.into_inner();
+        let kind = match PatchType::try_from(r#type) {
+            Ok(PatchType::Unspecified | PatchType::Strategic) => PatchKind::Strategic,
+            Ok(PatchType::Merge) => PatchKind::Merge,
+            Ok(PatchType::Json) => PatchKind::Json,
+            Err(_) => return Err(status::field("type", "not one of STRATEGIC, MERGE and JSON")),
+        };
+        let key = key(&namespace, &name)?;
+        let patch = Patch::parse(kind, &patch).map_err(|errors| status::invalid("the patch", &errors))?;
+        let mut attempts = 1;
+        loop {
+            match self.patch_job(&key, &patch, dry_run).await {
+                Ok(patched) => return Ok(Response::new(patched)),
+                Err(PatchRefused::Overtaken(_)) if attempts < PATCH_ATTEMPTS => attempts += 1,
+                Err(PatchRefused::Overtaken(refused) | PatchRefused::Other(refused)) => return Err(refused),
+            }
+        }
     }
 
     async fn delete(

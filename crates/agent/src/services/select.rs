@@ -2,7 +2,7 @@
 
 use api::label_selector::{FieldSelector, LabelSelector};
 use api::pb::k8s::batch::v1::Job;
-use api::pb::k8s::core::v1::{Event, ObjectReference, Pod};
+use api::pb::k8s::core::v1::{Event, ObjectReference, Pod, PodSpec, PodStatus};
 use api::pb::k8s::meta::v1::ObjectMeta;
 use api::pb::wick::v1::ObjectFilter;
 use tonic::Status;
@@ -69,35 +69,52 @@ impl Filter {
 }
 
 impl Selectable for Job {
-    const FIELDS: &'static [&'static str] = &["status.successful", "status.failed"];
+    const FIELDS: &'static [&'static str] = &["status.successful"];
 
     fn metadata(&self) -> Option<&ObjectMeta> {
         self.metadata.as_ref()
     }
 
-    fn field(&self, field: &str) -> String {
-        let status = self.status.as_ref();
-        match field {
-            // Kubernetes' name for it.
-            "status.successful" => status.map_or(0, |status| status.succeeded).to_string(),
-            _ => status.map_or(0, |status| status.failed).to_string(),
-        }
+    fn field(&self, _: &str) -> String {
+        // Kubernetes' name for it.
+        self.status.as_ref().map_or(0, |status| status.succeeded).to_string()
     }
 }
 
 impl Selectable for Pod {
-    const FIELDS: &'static [&'static str] = &["status.phase", "spec.nodeName", "spec.restartPolicy"];
+    const FIELDS: &'static [&'static str] = &[
+        "spec.nodeName",
+        "spec.host",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "spec.serviceAccountName",
+        "spec.hostNetwork",
+        "status.phase",
+        "status.podIP",
+        "status.podIPs",
+        "status.nominatedNodeName",
+    ];
 
     fn metadata(&self) -> Option<&ObjectMeta> {
         self.metadata.as_ref()
     }
 
     fn field(&self, field: &str) -> String {
-        let spec = self.spec.as_ref();
+        let spec = |part: fn(&PodSpec) -> &String| {
+            self.spec.as_ref().map_or(String::new(), |spec| part(spec).clone())
+        };
+        let status = |part: fn(&PodStatus) -> &String| {
+            self.status.as_ref().map_or(String::new(), |status| part(status).clone())
+        };
         match field {
-            "status.phase" => self.status.as_ref().map_or(String::new(), |status| status.phase.clone()),
-            "spec.nodeName" => spec.map_or(String::new(), |spec| spec.node_name.clone()),
-            _ => spec.map_or(String::new(), |spec| spec.restart_policy.clone()),
+            "spec.nodeName" | "spec.host" => spec(|spec| &spec.node_name),
+            "spec.restartPolicy" => spec(|spec| &spec.restart_policy),
+            "spec.schedulerName" => spec(|spec| &spec.scheduler_name),
+            "spec.serviceAccountName" => spec(|spec| &spec.service_account_name),
+            "spec.hostNetwork" => self.spec.as_ref().is_some_and(|spec| spec.host_network).to_string(),
+            "status.phase" => status(|status| &status.phase),
+            "status.podIP" | "status.podIPs" => status(|status| &status.pod_ip),
+            _ => status(|status| &status.nominated_node_name),
         }
     }
 }
@@ -108,7 +125,12 @@ impl Selectable for Event {
         "involvedObject.namespace",
         "involvedObject.name",
         "involvedObject.uid",
+        "involvedObject.apiVersion",
+        "involvedObject.resourceVersion",
+        "involvedObject.fieldPath",
         "reason",
+        "reportingComponent",
+        "source",
         "type",
     ];
 
@@ -125,7 +147,15 @@ impl Selectable for Event {
             "involvedObject.namespace" => about(|object| &object.namespace),
             "involvedObject.name" => about(|object| &object.name),
             "involvedObject.uid" => about(|object| &object.uid),
+            "involvedObject.apiVersion" => about(|object| &object.api_version),
+            "involvedObject.resourceVersion" => about(|object| &object.resource_version),
+            "involvedObject.fieldPath" => about(|object| &object.field_path),
             "reason" => self.reason.clone(),
+            "reportingComponent" => self.reporting_component.clone(),
+            "source" => {
+                let source = self.source.as_ref().map(|source| source.component.clone()).unwrap_or_default();
+                if source.is_empty() { self.reporting_component.clone() } else { source }
+            }
             _ => self.r#type.clone(),
         }
     }
