@@ -27,7 +27,7 @@ fn listening() -> Node {
 
 /// The guest that the clients' READMEs run, and what it prints.
 fn hello() -> (String, String) {
-    let module = programs::example("wat/hello.wat");
+    let module = programs::example("wat/by-hand.wat");
     let printed = std::fs::read_to_string(programs::example("wat/expected.txt")).unwrap();
     (module.to_str().expect("a path in UTF-8").to_owned(), printed)
 }

@@ -10,7 +10,7 @@ use wick_tests::{Node, manifest, plain, programs};
 /// A node with a Job of each end.
 fn busy() -> Node {
     let node = Node::start();
-    node.apply(&manifest::job("hello", programs::example("wat/hello.wat")));
+    node.apply(&manifest::job("hello", programs::example("wat/by-hand.wat")));
     node.complete("hello");
     let mut job = manifest::job("bad", programs::own_guest("exit_3"));
     job["metadata"]["labels"] = serde_json::json!({"tier": "edge"});

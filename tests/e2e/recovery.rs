@@ -106,7 +106,7 @@ fn a_container_that_is_restarted_on_failure_starts_again_in_its_pod() {
 
 #[test]
 fn a_clean_stop_lets_guests_come_to_their_end() {
-    let mut node = Node::start();
+    let mut node = Node::start_with(&["--drain-seconds", "25"]);
     node.apply(&manifest::work("soon", 500));
     let before = node.running_pods("soon", 1);
     node.stop();
@@ -120,7 +120,7 @@ fn a_clean_stop_lets_guests_come_to_their_end() {
 
 #[test]
 fn a_clean_stop_that_cannot_wait_interrupts_guests_and_loses_nothing() {
-    let mut node = Node::start_with(&["--drain-seconds", "0"]);
+    let mut node = Node::start();
     node.apply(&long_job("stopped", 1, "OnFailure"));
     let before = node.running_pods("stopped", 1);
     node.stop();

@@ -100,8 +100,9 @@ impl Node {
     pub fn begin_boot(&mut self) {
         assert!(self.agent.is_none(), "this node has an agent already");
         let mut args: Vec<OsString> = Vec::new();
-        // An empty one, so that whatever this machine is configured for is not heard here.
-        let config = self.write("wickd.toml", "");
+        // One of its own, so that whatever this machine is configured for is not heard here. Who is stopped goes at once,
+        // whatever still runs; a flag says otherwise.
+        let config = self.write("wickd.toml", "drain_seconds = 0\n");
         for (flag, value) in [("--config", config), ("--data-dir", self.data()), ("--socket", self.socket())]
         {
             args.extend([flag.into(), value.into()]);

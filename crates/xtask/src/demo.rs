@@ -117,7 +117,7 @@ fn play(screen: &Screen, setup: &Setup, wick: &Wick) -> Result<()> {
 /// Starts an agent and waits until it answers.
 fn start(screen: &Screen, setup: &Setup, wick: &Wick) -> Result<Agent> {
     let (data_dir, socket) = (setup.data_dir.display(), setup.socket.display());
-    screen.command(&format!("wickd --data-dir {data_dir} --socket {socket}"));
+    screen.command(&format!("wickd --data-dir {data_dir} --socket {socket} --drain-seconds 0"));
     let began = Instant::now();
     let mut agent = setup.start()?;
     while !wick.answers()? {

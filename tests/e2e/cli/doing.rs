@@ -68,7 +68,7 @@ fn deleting_says_what_is_gone() {
     check(
         &node,
         &[
-            "delete image hello",
+            "delete image by-hand",
             "delete job hello bad",
             "get jobs",
             "delete job hello",
@@ -78,8 +78,8 @@ fn deleting_says_what_is_gone() {
             "delete image nobody",
         ],
         expect![[r#"
-            $ wick delete image hello
-            image "hello:latest" deleted
+            $ wick delete image by-hand
+            image "by-hand:latest" deleted
 
             $ wick delete job hello bad
             job.batch "hello" deleted

@@ -34,8 +34,8 @@ fn lists_are_tables() {
 
             $ wick get images
             NAME  DIGEST  KIND  SIZE  AGE
+            by-hand:latest  DIGEST  module  173B  AGE
             exit_3:latest  DIGEST  module  211B  AGE
-            hello:latest  DIGEST  module  173B  AGE
 
             $ wick get jobs,pods -l tier=edge
             NAME  STATUS  COMPLETIONS  DURATION  AGE
@@ -44,12 +44,12 @@ fn lists_are_tables() {
             $ wick get jobs -o wide
             NAME  STATUS  COMPLETIONS  DURATION  AGE  CONTAINERS  IMAGES  SELECTOR
             bad  Failed  0/1  AGE  AGE  main  exit_3@sha256:DIGEST  batch.kubernetes.io/controller-uid=UID
-            hello  Complete  1/1  AGE  AGE  main  hello@sha256:DIGEST  batch.kubernetes.io/controller-uid=UID
+            hello  Complete  1/1  AGE  AGE  main  by-hand@sha256:DIGEST  batch.kubernetes.io/controller-uid=UID
 
             $ wick get pods -o wide
             NAME  READY  STATUS  RESTARTS  AGE  NODE  IMAGES
             bad-POD  0/1  Error  0  AGE  gate  exit_3@sha256:DIGEST
-            hello-POD  0/1  Completed  0  AGE  gate  hello@sha256:DIGEST
+            hello-POD  0/1  Completed  0  AGE  gate  by-hand@sha256:DIGEST
 
             $ wick get jobs --no-headers
             bad  Failed  0/1  AGE  AGE
@@ -185,7 +185,7 @@ fn names_yaml_and_json_are_for_programs() {
 fn descriptions_have_everything_about_a_thing() {
     check(
         &busy(),
-        &["describe job bad", "describe pods -l job-name=bad", "describe image hello"],
+        &["describe job bad", "describe pods -l job-name=bad", "describe image by-hand"],
         expect![[r#"
             $ wick describe job bad
             Name:  bad
@@ -271,9 +271,9 @@ fn descriptions_have_everything_about_a_thing() {
               Normal  Scheduled  AGE  default-scheduler, gate  Successfully assigned default/bad-POD to gate
               Normal  Started  AGE  kubelet, gate  spec.containers{main}: Started container main
 
-            $ wick describe image hello
-            Name:  hello:latest
-            Names:  hello:latest
+            $ wick describe image by-hand
+            Name:  by-hand:latest
+            Names:  by-hand:latest
             Digest:  sha256:DIGEST
             Kind:  module
             Size:  173B (173 bytes)

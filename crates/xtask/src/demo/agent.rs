@@ -33,6 +33,8 @@ impl Setup {
         let log = log.with_context(|| format!("{} could not be opened", self.log.display()))?;
         let mut command = Command::new(&self.wickd);
         command.arg("--data-dir").arg(&self.data_dir).arg("--socket").arg(&self.socket);
+        // What is stopped here is to be gone, whatever still runs.
+        command.args(["--drain-seconds", "0"]);
         command.stdin(std::process::Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child =
             command.spawn().with_context(|| format!("`{}` could not be started", self.wickd.display()))?;
