@@ -3,92 +3,12 @@
 //! Everything that is wrong is collected and told at once, each with the exact path a person would look for in the
 //! manifest. How the errors reach a client (gRPC details, a Kubernetes Status) is left to whoever answers it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-/// Where a field is, as in `spec.template.spec.containers[0].image`. The empty path is the object itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FieldPath(String);
-
-impl FieldPath {
-    /// The object itself.
-    pub fn root() -> FieldPath {
-        FieldPath::default()
-    }
-
-    /// A field of this one.
-    #[must_use]
-    pub fn field(&self, name: &str) -> FieldPath {
-        let mut path = self.0.clone();
-        push_field(&mut path, name);
-        FieldPath(path)
-    }
-
-    /// An element of this list, from 0.
-    #[must_use]
-    pub fn index(&self, index: usize) -> FieldPath {
-        let mut path = self.0.clone();
-        push_index(&mut path, index);
-        FieldPath(path)
-    }
-
-    /// An entry of this map.
-    #[must_use]
-    pub fn key(&self, key: &str) -> FieldPath {
-        let mut path = self.0.clone();
-        push_key(&mut path, key);
-        FieldPath(path)
-    }
-
-    /// The path as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Appends `.name`; how a path looks is known here only.
-pub(crate) fn push_field(path: &mut String, name: &str) {
-    if !path.is_empty() {
-        path.push('.');
-    }
-    path.push_str(name);
-}
-
-/// Appends `[index]`.
-pub(crate) fn push_index(path: &mut String, index: usize) {
-    use fmt::Write;
-    let _ = write!(path, "[{index}]"); // Writing to a string cannot fail.
-}
-
-/// Appends `[key]`.
-pub(crate) fn push_key(path: &mut String, key: &str) {
-    path.push('[');
-    path.push_str(key);
-    path.push(']');
-}
-
-impl fmt::Display for FieldPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl AsRef<str> for FieldPath {
-    fn as_ref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&FieldPath> for FieldPath {
-    fn from(path: &FieldPath) -> FieldPath {
-        path.clone()
-    }
-}
-
-impl From<&str> for FieldPath {
-    fn from(path: &str) -> FieldPath {
-        FieldPath(path.to_owned())
-    }
-}
+pub use crate::field_path::FieldPath;
+pub(crate) use crate::field_path::{push_field, push_index, push_key};
+use crate::node::Node;
 
 /// What kind of mistake it is, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -132,9 +52,84 @@ impl Class {
         }
     }
 
+    /// The words Kubernetes begins the message with.
+    pub fn words(self) -> &'static str {
+        match self {
+            Class::Required => "Required value",
+            Class::Invalid => "Invalid value",
+            Class::Unsupported => "Unsupported value",
+            Class::Duplicate => "Duplicate value",
+            Class::Forbidden => "Forbidden",
+            Class::TooMany => "Too many",
+            Class::TooLong => "Too long",
+            Class::NotFound => "Not found",
+            Class::Unknown => "Unknown field",
+            Class::Type => "Wrong type",
+        }
+    }
+
     /// Whether the object could not even be read, as opposed to asking for something impossible.
     pub fn is_syntax(self) -> bool {
         matches!(self, Class::Unknown | Class::Type)
+    }
+}
+
+/// A value that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadValue {
+    /// A text.
+    Text(String),
+    /// A number.
+    Number(i128),
+}
+
+impl BadValue {
+    /// As a message has it: numbers as they are, texts in backticks, cut where they get long.
+    fn shown(&self) -> String {
+        match self {
+            BadValue::Text(text) => Shown(text).to_string(),
+            BadValue::Number(number) => number.to_string(),
+        }
+    }
+}
+
+/// As JSON has it, which is how Kubernetes' messages do.
+impl fmt::Display for BadValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BadValue::Text(text) => write!(f, "{}", serde_json::Value::from(text.as_str())),
+            BadValue::Number(number) => write!(f, "{number}"),
+        }
+    }
+}
+
+impl From<&str> for BadValue {
+    fn from(text: &str) -> BadValue {
+        BadValue::Text(text.to_owned())
+    }
+}
+
+impl From<&String> for BadValue {
+    fn from(text: &String) -> BadValue {
+        BadValue::Text(text.clone())
+    }
+}
+
+impl From<String> for BadValue {
+    fn from(text: String) -> BadValue {
+        BadValue::Text(text)
+    }
+}
+
+impl From<i32> for BadValue {
+    fn from(number: i32) -> BadValue {
+        BadValue::Number(number.into())
+    }
+}
+
+impl From<i64> for BadValue {
+    fn from(number: i64) -> BadValue {
+        BadValue::Number(number.into())
     }
 }
 
@@ -145,8 +140,29 @@ pub struct FieldError {
     pub path: FieldPath,
     /// What kind of mistake it is.
     pub class: Class,
+    /// The value that is wrong, where there is one.
+    pub value: Option<BadValue>,
     /// What is wrong and what would be right; lower case, without the path.
     pub detail: String,
+    /// What Kubernetes says behind class and value.
+    remark: String,
+}
+
+impl FieldError {
+    /// The mistake in Kubernetes' form, without the path: `Invalid value: -1: is too few; the least is 0`.
+    pub fn kubernetes(&self) -> String {
+        let mut text = self.class.words().to_owned();
+        match (&self.value, self.class) {
+            (Some(value), _) => text += &format!(": {value}"),
+            (None, Class::Invalid) => text += ": \"\"",
+            (None, _) => {}
+        }
+        if !self.remark.is_empty() {
+            text += ": ";
+            text += &self.remark;
+        }
+        text
+    }
 }
 
 impl fmt::Display for FieldError {
@@ -161,9 +177,19 @@ impl fmt::Display for FieldError {
 
 impl std::error::Error for FieldError {}
 
+/// The most mistakes told at once; nobody mends more before trying again, and an answer has a size limit too.
+pub const ERRORS_MAX: usize = 50;
+
+/// The most mistakes looked at before they are put in order: an object can have as many as it has bytes.
+const COLLECTED_MAX: usize = 20 * ERRORS_MAX;
+
 /// Every mistake found, in the order of the fields. Empty means that there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FieldErrors(Vec<FieldError>);
+pub struct FieldErrors {
+    errors: Vec<FieldError>,
+    /// There are more than were collected.
+    more: bool,
+}
 
 impl FieldErrors {
     /// No mistakes so far.
@@ -173,7 +199,36 @@ impl FieldErrors {
 
     /// Adds a mistake; the methods below are for the usual ones.
     pub fn push(&mut self, path: impl Into<FieldPath>, class: Class, detail: impl Into<String>) {
-        self.0.push(FieldError { path: path.into(), class, detail: detail.into() });
+        let detail = detail.into();
+        self.add(path.into(), class, None, detail.clone(), detail);
+    }
+
+    /// Adds a mistake in this value. `must` stands behind it, here and in Kubernetes' form.
+    fn push_value(
+        &mut self,
+        path: impl Into<FieldPath>,
+        class: Class,
+        value: impl Into<BadValue>,
+        must: impl fmt::Display,
+    ) {
+        let (value, must) = (value.into(), must.to_string());
+        let detail = format!("{} {must}", value.shown());
+        self.add(path.into(), class, Some(value), detail, must);
+    }
+
+    fn add(
+        &mut self,
+        path: FieldPath,
+        class: Class,
+        value: Option<BadValue>,
+        detail: String,
+        remark: String,
+    ) {
+        if self.is_full() {
+            self.more = true;
+        } else {
+            self.errors.push(FieldError { path, class, value, detail, remark });
+        }
     }
 
     /// Not given, and needed. `detail` says what to give: `needed; name at least one container`.
@@ -182,22 +237,29 @@ impl FieldErrors {
     }
 
     /// Given, and not possible. `must` says what would be right, after the value: `must be at least 0`.
-    pub fn invalid(&mut self, path: impl Into<FieldPath>, value: impl fmt::Display, must: impl fmt::Display) {
-        self.push(path, Class::Invalid, format!("{} {must}", Shown(value)));
+    pub fn invalid(
+        &mut self,
+        path: impl Into<FieldPath>,
+        value: impl Into<BadValue>,
+        must: impl fmt::Display,
+    ) {
+        self.push_value(path, Class::Invalid, value, must);
     }
 
     /// Not one of the values there are.
-    pub fn unsupported(&mut self, path: impl Into<FieldPath>, value: impl fmt::Display, values: &[&str]) {
-        self.push(
-            path,
-            Class::Unsupported,
-            format!("{} is not one of {}", Shown(value), Alternatives(values)),
-        );
+    pub fn unsupported(&mut self, path: impl Into<FieldPath>, value: impl Into<BadValue>, values: &[&str]) {
+        let value = value.into();
+        let detail = format!("{} is not one of {}", value.shown(), Alternatives(values));
+        let values: Vec<_> = values.iter().map(|value| format!("\"{value}\"")).collect();
+        let remark = format!("supported values: {}", values.join(", "));
+        self.add(path.into(), Class::Unsupported, Some(value), detail, remark);
     }
 
     /// The same value a second time.
-    pub fn duplicate(&mut self, path: impl Into<FieldPath>, value: impl fmt::Display) {
-        self.push(path, Class::Duplicate, format!("{} is there already; each must be unique", Shown(value)));
+    pub fn duplicate(&mut self, path: impl Into<FieldPath>, value: impl Into<BadValue>) {
+        let value = value.into();
+        let detail = format!("{} is there already; each must be unique", value.shown());
+        self.add(path.into(), Class::Duplicate, Some(value), detail, String::new());
     }
 
     /// Not to be given here. `detail` says why and what to do instead.
@@ -207,60 +269,108 @@ impl FieldErrors {
 
     /// More elements than there may be.
     pub fn too_many(&mut self, path: impl Into<FieldPath>, count: usize, most: usize) {
-        self.push(path, Class::TooMany, format!("{count} are too many; the most is {most}"));
+        let detail = format!("{count} are too many; the most is {most}");
+        let remark = format!("{count}: must have at most {most} items");
+        self.add(path.into(), Class::TooMany, None, detail, remark);
     }
 
     /// Longer than it may be, in bytes.
     pub fn too_long(&mut self, path: impl Into<FieldPath>, bytes: usize, most: usize) {
-        self.push(path, Class::TooLong, format!("{bytes} bytes are too many; the most is {most}"));
+        let detail = format!("{bytes} bytes are too many; the most is {most}");
+        self.add(path.into(), Class::TooLong, None, detail, format!("may not be more than {most} bytes"));
     }
 
     /// Names something that does not exist. `detail` says what there is.
     pub fn not_found(
         &mut self,
         path: impl Into<FieldPath>,
-        value: impl fmt::Display,
+        value: impl Into<BadValue>,
         detail: impl fmt::Display,
     ) {
-        self.push(path, Class::NotFound, format!("{} does not exist; {detail}", Shown(value)));
+        let value = value.into();
+        let text = format!("{} does not exist; {detail}", value.shown());
+        self.add(path.into(), Class::NotFound, Some(value), text, detail.to_string());
     }
 
     /// Changed, and cannot change.
     pub fn immutable(&mut self, path: impl Into<FieldPath>) {
-        self.push(path, Class::Invalid, "cannot change once the object exists; delete it and create it anew");
+        let detail = "cannot change once the object exists; delete it and create it anew".to_owned();
+        self.add(path.into(), Class::Invalid, None, detail, "field is immutable".to_owned());
     }
 
     /// Adds what was found elsewhere.
-    pub fn append(&mut self, mut others: FieldErrors) {
-        self.0.append(&mut others.0);
+    pub fn append(&mut self, others: FieldErrors) {
+        self.more |= others.more;
+        for error in others.errors {
+            if self.is_full() {
+                self.more = true;
+                return;
+            }
+            self.errors.push(error);
+        }
+    }
+
+    /// Whether no more are collected.
+    pub(crate) fn is_full(&self) -> bool {
+        self.errors.len() >= COLLECTED_MAX
+    }
+
+    /// Leaves out those for which this is not true.
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&FieldError) -> bool) {
+        self.errors.retain(keep);
+    }
+
+    /// The mistakes in the order of the fields of a document, which stands at `place`. What is not in it stands before what is in the same map.
+    #[must_use]
+    pub(crate) fn in_order_of(mut self, document: &Node, place: &FieldPath) -> FieldErrors {
+        let mut ranks = BTreeMap::new();
+        rank(document, &mut place.as_str().to_owned(), &mut ranks);
+        self.errors.sort_by_cached_key(|error| {
+            let mut path = error.path.as_str();
+            loop {
+                match (ranks.get(path), path.rfind(['.', '['])) {
+                    (Some(rank), _) => return *rank,
+                    (None, Some(end)) => path = &path[..end],
+                    (None, None) => return 0,
+                }
+            }
+        });
+        self
+    }
+
+    /// No more of them than can be told.
+    #[must_use]
+    pub(crate) fn cut(mut self) -> FieldErrors {
+        if self.errors.len() > ERRORS_MAX || self.more {
+            self.errors.truncate(ERRORS_MAX);
+            self.more = false;
+            self.push(FieldPath::root(), Class::Invalid, "and there are more mistakes than these");
+        }
+        self
     }
 
     /// The same mistakes, in an object that stands at `prefix` of a larger one.
     #[must_use]
     pub fn under(mut self, prefix: &FieldPath) -> FieldErrors {
-        for error in &mut self.0 {
-            let mut path = prefix.0.clone();
-            if !error.path.0.is_empty() {
-                push_field(&mut path, &error.path.0);
-            }
-            error.path = FieldPath(path);
+        for error in &mut self.errors {
+            error.path = error.path.under(prefix);
         }
         self
     }
 
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.errors.is_empty()
     }
 
     /// How many mistakes there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.errors.len()
     }
 
     /// The mistakes.
     pub fn iter(&self) -> std::slice::Iter<'_, FieldError> {
-        self.0.iter()
+        self.errors.iter()
     }
 
     /// `value` if nothing is wrong.
@@ -271,7 +381,7 @@ impl FieldErrors {
 
 impl fmt::Display for FieldErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.0.iter().enumerate() {
+        for (index, error) in self.errors.iter().enumerate() {
             if index > 0 {
                 f.write_str("; ")?;
             }
@@ -285,7 +395,7 @@ impl std::error::Error for FieldErrors {}
 
 impl From<FieldError> for FieldErrors {
     fn from(error: FieldError) -> FieldErrors {
-        FieldErrors(vec![error])
+        FieldErrors { errors: vec![error], more: false }
     }
 }
 
@@ -294,7 +404,7 @@ impl IntoIterator for FieldErrors {
     type IntoIter = std::vec::IntoIter<FieldError>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        self.errors.into_iter()
     }
 }
 
@@ -303,7 +413,33 @@ impl<'a> IntoIterator for &'a FieldErrors {
     type IntoIter = std::slice::Iter<'a, FieldError>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.iter()
+        self.errors.iter()
+    }
+}
+
+/// Numbers the places of a document as they come. An entry of a map may be a field, or stand under its key.
+fn rank(node: &Node, path: &mut String, ranks: &mut BTreeMap<String, usize>) {
+    let above = path.len();
+    ranks.insert(path.clone(), ranks.len());
+    match node {
+        Node::Map(entries) => {
+            for (name, value) in entries {
+                push_key(path, name);
+                ranks.insert(path.clone(), ranks.len());
+                path.truncate(above);
+                push_field(path, name);
+                rank(value, path, ranks);
+                path.truncate(above);
+            }
+        }
+        Node::List(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                push_index(path, index);
+                rank(element, path, ranks);
+                path.truncate(above);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -1,24 +1,29 @@
-//! Jobs: taken in with Kubernetes' defaults and rules (`check.rs`), turned into what is decided from (`state.rs`), and given their status.
+//! Jobs: taken in with Kubernetes' defaults and rules (`check.rs`, `policies.rs`, `selector.rs`, `update.rs`), turned into
+//! what is decided from (`state.rs`), and given their status.
 
 mod check;
+mod indexes;
+mod policies;
+mod selector;
 mod state;
+mod status_rules;
+mod update;
 
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::field_error::{FieldErrors, FieldPath};
+use crate::field_error::{ERRORS_MAX, FieldErrors, FieldPath};
+use crate::node::Node;
 use crate::pb::k8s::batch::v1::Job;
-use crate::pb::k8s::meta::v1::{LabelSelector, ObjectMeta};
-use crate::{metadata, names as alphabets, support, time};
+use crate::pb::k8s::meta::v1::ObjectMeta;
+use crate::support::Warning;
+use crate::{json, metadata, pod_template, support, time};
 
+pub use selector::selects;
 pub(crate) use state::restart_policy;
 pub use state::{begin_deletion, failure_message, live, new_state, record, spec, state, write_status};
-
-const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
-const JOB_NAME: &str = "batch.kubernetes.io/job-name";
-/// What Kubernetes adds to the labels of a Job's Pods; the last two are from before labels had prefixes.
-const GENERATED_LABELS: [&str; 4] = [CONTROLLER_UID, JOB_NAME, "controller-uid", "job-name"];
+pub use status_rules::check_status;
 
 /// The largest object taken in, in bytes as encoded (etcd's default limit on a request).
 pub const OBJECT_MAX: usize = 1536 << 10;
@@ -40,30 +45,44 @@ pub struct NewJob {
 impl NewJob {
     /// Takes a Job in: what the agent sets is dropped, defaults are filled in, and everything that is wrong or cannot be
     /// honoured is told at once.
-    pub fn check(mut job: Job, grants: &Grants) -> Result<NewJob, FieldErrors> {
+    pub fn check(job: Job, grants: &Grants) -> Result<NewJob, FieldErrors> {
+        let (new, errors) = NewJob::examine(job, grants);
+        if errors.is_empty() {
+            return Ok(new);
+        }
+        Err(in_order(errors, &new.job).cut())
+    }
+
+    /// The same, with all that is wrong as it was found; to be put in order and cut.
+    pub(crate) fn examine(mut job: Job, grants: &Grants) -> (NewJob, FieldErrors) {
         let mut errors = FieldErrors::new();
         let bytes = prost::Message::encoded_len(&job);
         if bytes > OBJECT_MAX {
             errors.too_long(FieldPath::root(), bytes, OBJECT_MAX);
-            return Err(errors);
+            return (NewJob { job: Job::default(), warnings: Vec::new() }, errors);
         }
         job.status = None;
         let meta = job.metadata.get_or_insert_default();
         meta.namespace = metadata::namespace(&meta.namespace).to_owned();
-        drop_generated(&mut job);
+        selector::drop_generated(&mut job);
         let support = support::check_message(&job);
         errors.append(support.refused);
         check::default(&mut job);
         check::validate(&job, grants, &mut errors);
-        let mut warnings: Vec<_> = support.warnings.iter().map(ToString::to_string).collect();
-        let meta = job.metadata.get_or_insert_default();
-        if errors.is_empty() && !meta.name.is_empty() && alphabets::dns_label(&meta.name).is_err() {
-            warnings.push(format!(
-                "metadata.name: `{}` is no DNS label; Pods are better named without dots",
-                meta.name
-            ));
+        let mut warnings = support.warnings;
+        if errors.is_empty() {
+            check::warn(&job, &mut warnings);
+            let template = job.spec.as_ref().and_then(|spec| spec.template.as_ref());
+            if let Some(template) = template {
+                pod_template::warn(template, &FieldPath::from("spec.template"), &mut warnings);
+            }
         }
-        errors.into_result(NewJob { job, warnings })
+        let more = warnings.len().saturating_sub(ERRORS_MAX);
+        let mut warnings: Vec<_> = warnings.iter().take(ERRORS_MAX).map(Warning::to_string).collect();
+        if more > 0 {
+            warnings.push(format!("and there are {more} more warnings"));
+        }
+        (NewJob { job, warnings }, errors)
     }
 
     /// Its namespace.
@@ -105,12 +124,13 @@ impl NewJob {
             namespace: std::mem::take(&mut meta.namespace),
             labels: std::mem::take(&mut meta.labels),
             annotations: std::mem::take(&mut meta.annotations),
+            owner_references: std::mem::take(&mut meta.owner_references),
             uid: uid.to_owned(),
             generation: 1,
             creation_timestamp: Some(time::seconds(now)),
             ..ObjectMeta::default()
         };
-        generate(&mut job);
+        selector::generate(&mut job);
         job
     }
 
@@ -121,24 +141,17 @@ impl NewJob {
         let meta = job.metadata.get_or_insert_default();
         meta.labels = given.labels;
         meta.annotations = given.annotations;
+        // Whoever read the object means what is left out. A manifest that says nothing of owners does not take them away.
+        if !given.owner_references.is_empty() || !given.resource_version.is_empty() {
+            meta.owner_references = given.owner_references;
+        }
         job.spec = self.job.spec;
-        generate(&mut job);
+        selector::generate(&mut job);
         if job == *stored {
             return Ok(None);
         }
         let mut errors = FieldErrors::new();
-        let path = FieldPath::from("spec");
-        if let (Some(new), Some(old)) = (&job.spec, &stored.spec) {
-            if new.completions != old.completions {
-                errors.immutable(path.field("completions"));
-            }
-            if new.completion_mode != old.completion_mode {
-                errors.immutable(path.field("completionMode"));
-            }
-            if new.template != old.template {
-                errors.immutable(path.field("template"));
-            }
-        }
+        update::validate(&job, stored, &mut errors);
         if job.spec != stored.spec {
             job.metadata.get_or_insert_default().generation += 1;
         }
@@ -146,39 +159,11 @@ impl NewJob {
     }
 }
 
-/// Takes away what Wick generates: in a manifest copied from a stored Job it belongs to that one.
-fn drop_generated(job: &mut Job) {
-    let Some(spec) = &mut job.spec else { return };
-    if spec.manual_selector == Some(true) {
-        return;
-    }
-    spec.selector = None;
-    spec.manual_selector = None;
-    let template = spec.template.as_mut().and_then(|template| template.metadata.as_mut());
-    // A Job has these labels only if it inherited them; one of its own by such a name is its owner's business.
-    let inherited = job.metadata.as_mut().filter(|meta| meta.labels.contains_key(CONTROLLER_UID));
-    for meta in template.into_iter().chain(inherited) {
-        for label in GENERATED_LABELS {
-            meta.labels.remove(label);
-        }
-    }
-}
-
-/// The selector and the labels that tie Pods to their Job. A Job without labels of its own gets its template's.
-fn generate(job: &mut Job) {
-    let meta = job.metadata.get_or_insert_default();
-    let (uid, name) = (meta.uid.clone(), meta.name.clone());
-    let spec = job.spec.get_or_insert_default();
-    spec.selector = Some(LabelSelector {
-        match_labels: [(CONTROLLER_UID.to_owned(), uid.clone())].into(),
-        ..LabelSelector::default()
-    });
-    let labels = &mut spec.template.get_or_insert_default().metadata.get_or_insert_default().labels;
-    for (label, value) in GENERATED_LABELS.into_iter().zip([&uid, &name, &uid, &name]) {
-        labels.insert(label.to_owned(), value.clone());
-    }
-    if meta.labels.is_empty() {
-        meta.labels.clone_from(labels);
+/// Mistakes in the order of the fields of a Job, as it is written.
+fn in_order(errors: FieldErrors, job: &Job) -> FieldErrors {
+    match serde_json::from_value::<Node>(json::to_json(job)) {
+        Ok(document) => errors.in_order_of(&document, &FieldPath::root()),
+        Err(_) => errors,
     }
 }
 

@@ -14,20 +14,37 @@ use prost::{Message, Name};
 use prost_reflect::DynamicMessage;
 use serde_json::{Map, Value, json};
 
-pub use decode::{ERRORS_MAX, decode};
+pub use decode::decode;
+use decode::{Decoded, decode_all};
 pub use encode::encode;
 
 use crate::descriptor::Shape;
-use crate::field_error::FieldErrors;
+use crate::field_error::{FieldErrors, FieldPath};
 use crate::kind::Kind;
 use crate::node::Node;
 use crate::yaml;
 
+/// A message that was read as far as it could be.
+pub(crate) struct Reading<M> {
+    /// What could be read.
+    pub(crate) message: M,
+    /// What could not.
+    pub(crate) errors: FieldErrors,
+    /// Fields that were probably meant by unknown ones.
+    pub(crate) meant: Vec<FieldPath>,
+}
+
 /// Reads a message. `apiVersion` and `kind` may be there and are not looked at.
 pub fn from_node<M: Message + Name + Default>(node: &Node) -> Result<M, FieldErrors> {
-    let dynamic = decode(Shape::of::<M>(), node)?;
-    match dynamic.transcode_to() {
-        Ok(message) => Ok(message),
+    let Reading { message, errors, .. } = read_node(node);
+    errors.cut().into_result(message)
+}
+
+/// Reads as much of a message as can be read.
+pub(crate) fn read_node<M: Message + Name + Default>(node: &Node) -> Reading<M> {
+    let Decoded { message, errors, meant } = decode_all(Shape::of::<M>(), node);
+    match message.transcode_to() {
+        Ok(message) => Reading { message, errors, meant },
         Err(error) => unreachable!("`{}` was compiled from these descriptors: {error}", M::full_name()),
     }
 }

@@ -8,6 +8,7 @@ pub mod container;
 pub mod descriptor;
 mod environment;
 pub mod field_error;
+mod field_path;
 pub mod image_ref;
 pub mod job;
 pub mod json;

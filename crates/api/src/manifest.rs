@@ -1,12 +1,14 @@
 //! Manifests: YAML or JSON text with any number of objects in it.
 //!
 //! A manifest that is no YAML cannot be read at all. Otherwise each document stands for itself: one that is wrong does
-//! not keep the others from being applied. What it asks for, and whether we can do it, is not looked at here.
+//! not keep the others from being applied. What it asks for, and whether we can do it, is looked at by
+//! [`Document::check`].
 
 mod images;
 
-use crate::field_error::{Class, FieldErrors, FieldPath};
-use crate::json;
+use crate::field_error::{Class, FieldError, FieldErrors, FieldPath};
+use crate::job::{Grants, NewJob};
+use crate::json::{self, Reading};
 use crate::kind::{CRON_JOB, JOB, KINDS, Kind, Object as _};
 use crate::node::{Located, Node};
 use crate::pb::k8s::batch::v1::{CronJob, Job};
@@ -33,8 +35,68 @@ pub struct Document {
     pub namespace: String,
     /// Its name; empty if it has none.
     pub name: String,
-    /// The object, or everything that is wrong with it.
+    /// The object, or everything in it that cannot be read.
     pub object: Result<Object, FieldErrors>,
+    /// What could be read of an object that cannot be read as a whole.
+    partial: Option<Partial>,
+    /// As it was written, and where.
+    source: Node,
+    place: FieldPath,
+}
+
+/// An object with holes where it could not be read.
+#[derive(Clone, Debug, PartialEq)]
+struct Partial {
+    object: Object,
+    /// What is missing in it because it has another name.
+    meant: Vec<FieldPath>,
+}
+
+impl Document {
+    /// Takes the object in, in this namespace if it names none itself. Everything that is wrong is told at once, in the
+    /// order of the document: what cannot be read, and what cannot be of the rest.
+    pub fn check(&self, namespace: &str, grants: &Grants) -> Result<NewJob, FieldErrors> {
+        let (object, unread, meant) = match (&self.object, &self.partial) {
+            (Ok(object), _) => (object, FieldErrors::new(), &[][..]),
+            (Err(unread), Some(partial)) => (&partial.object, unread.clone(), &partial.meant[..]),
+            (Err(unread), None) => return Err(unread.clone().cut()),
+        };
+        let Object::Job(job) = object else {
+            let mut errors = unread;
+            errors.push(
+                self.place.field("kind"),
+                Class::Unsupported,
+                "CronJob is not supported yet; Wick runs Job (batch/v1)",
+            );
+            return Err(errors.in_order_of(&self.source, &self.place).cut());
+        };
+        let mut job = Job::clone(job);
+        let given = job.metadata.get_or_insert_default();
+        if given.namespace.is_empty() {
+            namespace.clone_into(&mut given.namespace);
+        }
+        let (new, impossible) = NewJob::examine(job, grants);
+        let mut impossible = impossible.under(&self.place);
+        impossible.retain(|error| !follows(error, &unread, meant));
+        let mut errors = unread;
+        errors.append(impossible);
+        if errors.is_empty() {
+            return Ok(new);
+        }
+        Err(errors.in_order_of(&self.source, &self.place).cut())
+    }
+}
+
+/// Whether a mistake is there only because something could not be read.
+fn follows(error: &FieldError, unread: &FieldErrors, meant: &[FieldPath]) -> bool {
+    let needed = error.class == Class::Required;
+    let unknown_name = error.class == Class::NotFound;
+    meant.iter().any(|meant| needed && meant.is_within(&error.path))
+        || unread.iter().any(|unread| {
+            error.path.is_within(&unread.path)
+                || (needed && unread.path.is_within(&error.path))
+                || (unknown_name && unread.class == Class::Type)
+        })
 }
 
 /// An object a manifest may hold.
@@ -119,6 +181,7 @@ fn items(node: &Node) -> Option<&[Node]> {
 fn document(index: usize, line: u64, node: &Node, place: &FieldPath) -> Document {
     let text = |node: Option<&Node>| node.and_then(Node::as_text).unwrap_or_default().to_owned();
     let metadata = |key| text(node.get("metadata").and_then(|metadata| metadata.get(key)));
+    let (object, partial) = object(node, place);
     Document {
         index,
         line,
@@ -126,36 +189,37 @@ fn document(index: usize, line: u64, node: &Node, place: &FieldPath) -> Document
         kind: text(node.get("kind")),
         namespace: metadata("namespace"),
         name: metadata("name"),
-        object: object(node).map_err(|errors| errors.under(place)),
+        object,
+        partial,
+        source: node.clone(),
+        place: place.clone(),
     }
 }
 
-fn object(node: &Node) -> Result<Object, FieldErrors> {
+fn object(node: &Node, place: &FieldPath) -> (Result<Object, FieldErrors>, Option<Partial>) {
     let mut errors = FieldErrors::new();
     if !matches!(node, Node::Map(_)) {
-        errors.push(
-            "",
-            Class::Type,
-            format!("expected a map with `apiVersion`, `kind` and `metadata`, got {node}"),
-        );
-        return Err(errors);
+        let detail = format!("expected a map with `apiVersion`, `kind` and `metadata`, got {node}");
+        errors.push("", Class::Type, detail);
+        return (Err(errors.under(place)), None);
     }
     let Some(kind) = kind(node, &mut errors) else {
-        return Err(errors);
+        return (Err(errors.under(place)), None);
     };
     api_version(node, &kind, &mut errors);
-    let object = if kind == JOB {
-        json::from_node(node).map(|job| Object::Job(Box::new(job)))
+    let (object, more, meant) = if kind == JOB {
+        let Reading { message, errors, meant } = json::read_node(node);
+        (Object::Job(Box::new(message)), errors, meant)
     } else {
-        json::from_node(node).map(|cron_job| Object::CronJob(Box::new(cron_job)))
+        let Reading { message, errors, meant } = json::read_node(node);
+        (Object::CronJob(Box::new(message)), errors, meant)
     };
-    match object {
-        Ok(object) => errors.into_result(object),
-        Err(more) => {
-            errors.append(more);
-            Err(errors)
-        }
+    errors.append(more);
+    if errors.is_empty() {
+        return (Ok(object), None);
     }
+    let meant = meant.iter().map(|path| path.under(place)).collect();
+    (Err(errors.under(place)), Some(Partial { object, meant }))
 }
 
 fn kind(node: &Node, errors: &mut FieldErrors) -> Option<Kind> {
@@ -226,7 +290,7 @@ mod tests {
     }
 
     fn show(document: &Document) -> String {
-        let Document { index, line, api_version, kind, namespace, name, object } = document;
+        let Document { index, line, api_version, kind, namespace, name, object, .. } = document;
         let what = match object {
             Ok(object) => {
                 format!("{} {:?}", object.kind().kind, object.metadata().map(|metadata| &metadata.name))

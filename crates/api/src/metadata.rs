@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::field_error::{FieldErrors, FieldPath};
+use crate::field_error::{Class, FieldErrors, FieldPath};
 use crate::names;
-use crate::pb::k8s::meta::v1::ObjectMeta;
+use crate::pb::k8s::meta::v1::{ObjectMeta, OwnerReference};
 
 /// All annotations of an object together, keys and values, in bytes (Kubernetes' limit).
 pub const ANNOTATIONS_MAX: usize = 256 << 10;
@@ -33,6 +33,43 @@ pub(crate) fn validate(meta: &ObjectMeta, errors: &mut FieldErrors) {
     }
     validate_labels(&meta.labels, &path.field("labels"), errors);
     validate_annotations(&meta.annotations, &path.field("annotations"), errors);
+    validate_owners(&meta.owner_references, &path.field("ownerReferences"), errors);
+    validate_finalizers(&meta.finalizers, &path.field("finalizers"), errors);
+}
+
+fn validate_owners(owners: &[OwnerReference], path: &FieldPath, errors: &mut FieldErrors) {
+    let mut controllers = 0;
+    for (index, owner) in owners.iter().enumerate() {
+        let path = path.index(index);
+        for (field, value) in [
+            ("apiVersion", &owner.api_version),
+            ("kind", &owner.kind),
+            ("name", &owner.name),
+            ("uid", &owner.uid),
+        ] {
+            if value.is_empty() {
+                errors.invalid(path.field(field), "", "must not be empty; say which object is the owner");
+            }
+        }
+        if owner.api_version == "v1" && owner.kind == "Event" {
+            errors.invalid(path.field("kind"), "Event", "must be of another kind: Events go by themselves");
+        }
+        controllers += usize::from(owner.controller == Some(true));
+    }
+    if controllers > 1 {
+        let detail = format!("must have at most one with `controller: true`, and has {controllers}");
+        errors.push(path, Class::Invalid, detail);
+    }
+}
+
+pub(crate) fn validate_finalizers(finalizers: &[String], path: &FieldPath, errors: &mut FieldErrors) {
+    for (index, finalizer) in finalizers.iter().enumerate() {
+        let standard = matches!(finalizer.as_str(), "foregroundDeletion" | "orphan");
+        if !standard && (names::qualified_name(finalizer).is_err() || !finalizer.contains('/')) {
+            let must = "must be a name with a prefix, as in `example.com/cleanup`";
+            errors.invalid(path.index(index), finalizer, must);
+        }
+    }
 }
 
 pub(crate) fn validate_labels(labels: &BTreeMap<String, String>, path: &FieldPath, errors: &mut FieldErrors) {

@@ -7,10 +7,7 @@ mod pin;
 
 use std::path::PathBuf;
 
-use api::FieldErrors;
-use api::field_error::Class;
-use api::job::{Grants, NewJob};
-use api::manifest::Object;
+use api::job::Grants;
 use api::pb::wick::v1::{ApplyOutcome, ApplyResult, ManifestServiceApplyRequest};
 use clap::{Args, ValueEnum};
 use tonic::Status;
@@ -140,25 +137,15 @@ impl Apply {
                     outcome: ApplyOutcome::Created.into(),
                     ..ApplyResult::default()
                 };
-                let checked = match &object.object {
-                    Ok(Object::Job(job)) => NewJob::check(job.as_ref().clone(), &Grants::default())
-                        .map(|job| result.warnings = job.warnings().to_vec()),
-                    Ok(Object::CronJob(_)) => {
-                        let mut errors = FieldErrors::new();
-                        errors.push(
-                            "kind",
-                            Class::Unsupported,
-                            "CronJob is not supported yet; Wick runs Job (batch/v1)",
-                        );
-                        Err(errors)
-                    }
-                    Err(errors) => Err(errors.clone()),
-                };
+                let checked = object.check(namespace, &Grants::default());
+                if let Ok(job) = &checked {
+                    result.warnings = job.warnings().to_vec();
+                }
                 for warning in &result.warnings {
                     tell(&format!("warning: {warning}"));
                 }
                 match checked {
-                    Ok(()) => print(&line_of_dry_run(&result, self.dry_run))?,
+                    Ok(_) => print(&line_of_dry_run(&result, self.dry_run))?,
                     Err(errors) => {
                         let fields = errors.iter().map(|error| Field {
                             path: error.path.as_str().to_owned(),

@@ -27,9 +27,9 @@ const PATCH_ATTEMPTS: u32 = 5;
 impl Agent {
     /// Checks a Job that was asked for; what is wrong is told with its paths.
     pub(super) fn check_job(&self, job: Job) -> Result<NewJob, Status> {
-        let name = job.metadata.as_ref().map_or(String::new(), |meta| meta.name.clone());
-        NewJob::check(job, &self.live.grants())
-            .map_err(|errors| status::invalid(&format!("Job `{name}`"), &errors))
+        let name = job.metadata.as_ref().map_or("", |meta| &meta.name);
+        let what = if name.is_empty() { "the Job".to_owned() } else { format!("Job `{name}`") };
+        NewJob::check(job, &self.live.grants()).map_err(|errors| status::invalid(&what, &errors))
     }
 
     /// Applies a patch once to what the Job is now.

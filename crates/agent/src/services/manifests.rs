@@ -1,6 +1,6 @@
 //! ManifestService.
 
-use api::manifest::{self, Document, Object};
+use api::manifest::{self, Document};
 use api::pb::wick::v1::apply_result::Object as ResultObject;
 use api::pb::wick::v1::manifest_service_server::ManifestService;
 use api::pb::wick::v1::{
@@ -51,31 +51,28 @@ impl Agent {
         let mut result = ApplyResult {
             index: u32::try_from(document.index).unwrap_or(u32::MAX),
             line: u32::try_from(document.line).unwrap_or(u32::MAX),
-            kind: document.kind,
-            namespace: document.namespace,
-            name: document.name,
+            kind: document.kind.clone(),
+            namespace: document.namespace.clone(),
+            name: document.name.clone(),
             ..ApplyResult::default()
         };
         if result.namespace.is_empty() {
             api::metadata::namespace(namespace).clone_into(&mut result.namespace);
         }
-        let what = format!(
-            "{} `{}`",
-            if result.kind.is_empty() { "the document" } else { &result.kind },
-            result.name
-        );
-        let pending = match document.object {
-            Err(errors) => Err(status::invalid(&what, &errors)),
-            Ok(Object::CronJob(_)) => {
-                Err(status::field("kind", "CronJob is not supported yet; Wick runs Job (batch/v1)"))
+        let pending = match document.check(&result.namespace, &self.live.grants()) {
+            Ok(job) => {
+                result.warnings = job.warnings().to_vec();
+                let (job, mode) = (Box::new(job), WriteMode::Apply);
+                Ok(self.engine.send(Event::CreateJob { job, mode, dry_run }))
             }
-            Ok(Object::Job(mut job)) => {
-                job.metadata.get_or_insert_default().namespace.clone_from(&result.namespace);
-                self.check_job(*job).map(|job| {
-                    result.warnings = job.warnings().to_vec();
-                    let (job, mode) = (Box::new(job), WriteMode::Apply);
-                    self.engine.send(Event::CreateJob { job, mode, dry_run })
-                })
+            Err(errors) => {
+                let kind = if result.kind.is_empty() { "the document" } else { &result.kind };
+                let what = if result.name.is_empty() {
+                    format!("{kind} at line {}", result.line)
+                } else {
+                    format!("{kind} `{}`", result.name)
+                };
+                Err(status::invalid(&what, &errors))
             }
         };
         (result, pending)

@@ -12,15 +12,29 @@ use crate::field_error::{Class, FieldErrors, FieldPath, push_field, push_index, 
 use crate::node::Node;
 use crate::quantity::Quantity;
 
-/// The most mistakes told at once; nobody mends more before trying again, and an answer has a size limit too.
-pub const ERRORS_MAX: usize = 50;
-
 /// How far below a misplaced field's place it is looked for, in messages.
 const SEARCH_DEPTH: usize = 3;
 
+/// What was read, and all that is wrong with the rest.
+pub(crate) struct Decoded {
+    /// What could be read. An element of a list that could not be is empty, so that the others keep their places.
+    pub(crate) message: DynamicMessage,
+    /// What could not.
+    pub(crate) errors: FieldErrors,
+    /// Fields that were probably meant by unknown ones.
+    pub(crate) meant: Vec<FieldPath>,
+}
+
 /// Reads a message of this shape. A document that is no map is the only mistake told without a path.
 pub fn decode(shape: &'static Shape, node: &Node) -> Result<DynamicMessage, FieldErrors> {
-    let mut decoder = Decoder { errors: FieldErrors::new(), path: String::new(), parents: Vec::new() };
+    let Decoded { message, errors, .. } = decode_all(shape, node);
+    errors.cut().into_result(message)
+}
+
+/// Reads as much of a message of this shape as can be read.
+pub(crate) fn decode_all(shape: &'static Shape, node: &Node) -> Decoded {
+    let mut decoder =
+        Decoder { errors: FieldErrors::new(), meant: Vec::new(), path: String::new(), parents: Vec::new() };
     let message = match node {
         Node::Map(entries) => decoder.object(shape, entries),
         node => {
@@ -28,11 +42,12 @@ pub fn decode(shape: &'static Shape, node: &Node) -> Result<DynamicMessage, Fiel
             DynamicMessage::new(shape.descriptor.clone())
         }
     };
-    decoder.errors.into_result(message)
+    Decoded { message, errors: decoder.errors, meant: decoder.meant }
 }
 
 struct Decoder {
     errors: FieldErrors,
+    meant: Vec<FieldPath>,
     /// Where we are. One buffer for the whole walk: a path is only copied when there is something to tell.
     path: String,
     /// The messages we are in, each with the length of its path.
@@ -88,7 +103,8 @@ impl Decoder {
                 for (index, element) in elements.iter().enumerate() {
                     let above = self.path.len();
                     push_index(&mut self.path, index);
-                    values.extend(self.value(field, element));
+                    let value = self.value(field, element);
+                    values.push(value.unwrap_or_else(|| Value::default_value(&field.descriptor.kind())));
                     self.path.truncate(above);
                 }
                 Some(Value::List(values))
@@ -264,44 +280,45 @@ impl Decoder {
     }
 
     fn mistake<T>(&mut self, class: Class, detail: String) -> Option<T> {
-        if self.errors.len() < ERRORS_MAX {
-            self.errors.push(&self.path[..], class, detail);
-        } else if self.errors.len() == ERRORS_MAX {
-            self.errors.push(FieldPath::root(), class, "and there are more mistakes than these");
-        }
+        self.errors.push(&self.path[..], class, detail);
         None
     }
 
     fn unknown(&mut self, shape: &'static Shape, name: &str) {
-        if self.errors.len() > ERRORS_MAX {
+        if self.errors.is_full() {
+            // One more, which is not told.
+            self.errors.push(FieldPath::root(), Class::Unknown, "");
             return;
         }
         let names = shape.names();
-        let detail = if let Some(same) = names.iter().find(|known| folded(known) == folded(name)) {
-            format!("unknown field; did you mean `{same}`?")
+        let here = self.parents.last().map_or("", |(_, length)| &self.path[..*length]);
+        let (place, meant, detail) = if let Some(same) =
+            names.iter().find(|known| folded(known) == folded(name))
+        {
+            (here.to_owned(), *same, format!("unknown field; did you mean `{same}`?"))
         } else if let Some(place) = self.place_of(shape, name) {
-            format!("unknown field; `{name}` belongs in {place}")
+            let shown = if place.is_empty() { "the object itself".to_owned() } else { format!("`{place}`") };
+            (place, name, format!("unknown field; `{name}` belongs in {shown}"))
         } else if let Some(similar) = similar(name, &names) {
-            format!("unknown field; did you mean `{similar}`?")
+            (here.to_owned(), similar, format!("unknown field; did you mean `{similar}`?"))
         } else {
-            "unknown field".to_owned()
+            self.mistake::<()>(Class::Unknown, "unknown field".to_owned());
+            return;
         };
+        self.meant.push(FieldPath::from(&place[..]).field(meant));
         self.mistake::<()>(Class::Unknown, detail);
     }
 
-    /// Where a field of exactly this name is known: below the message it stands in, or around it.
+    /// The path to where a field of exactly this name is known: below the message it stands in, or around it.
     fn place_of(&self, shape: &'static Shape, name: &str) -> Option<String> {
         let here = self.parents.last().map_or("", |(_, length)| &self.path[..*length]);
         if let Some(below) = below(shape, name, SEARCH_DEPTH) {
             let mut path = here.to_owned();
             push_field(&mut path, &below);
-            return Some(format!("`{path}`"));
+            return Some(path);
         }
         let (_, length) = self.parents.iter().rev().skip(1).find(|(shape, _)| has_input(shape, name))?;
-        Some(match &self.path[..*length] {
-            "" => "the object itself".to_owned(),
-            path => format!("`{path}`"),
-        })
+        Some(self.path[..*length].to_owned())
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::field_error::ERRORS_MAX;
 use crate::pb::k8s::batch::v1::{CronJob, Job};
 use crate::pb::k8s::core::v1::{Event, Pod};
 use expect_test::{Expect, expect};
