@@ -36,7 +36,7 @@ impl Clock {
 }
 
 /// Where the steady axis goes on at `wall_ms`.
-fn resume_at(stored: Option<StoredTime>, wall_ms: i64) -> i64 {
+pub(crate) fn resume_at(stored: Option<StoredTime>, wall_ms: i64) -> i64 {
     let Some(stored) = stored else { return 0 };
     let plausible = wall_ms >= NOT_BEFORE_MS && stored.wall_ms >= NOT_BEFORE_MS && wall_ms >= stored.wall_ms;
     let off = if plausible { wall_ms - stored.wall_ms } else { 0 };

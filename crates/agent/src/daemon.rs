@@ -12,7 +12,7 @@ use sched::Millis;
 use sched::node::Room;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -120,6 +120,7 @@ pub(crate) fn run(told: &Told, resolved: Resolved) -> anyhow::Result<()> {
         images,
         logs,
         live,
+        simulations: Arc::new(Semaphore::new(services::SIMULATIONS_AT_ONCE)),
         facts: Arc::new(Facts {
             clock,
             node_name,

@@ -15,6 +15,7 @@ mod logging;
 mod logs;
 mod notify;
 mod services;
+mod simulation;
 mod store_command;
 
 use std::path::PathBuf;

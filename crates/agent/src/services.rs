@@ -7,6 +7,7 @@ mod manifests;
 mod node;
 mod pods;
 mod select;
+mod simulation;
 pub(crate) mod status;
 mod watch;
 
@@ -18,8 +19,10 @@ use api::pb::wick::v1::job_service_server::JobServiceServer;
 use api::pb::wick::v1::manifest_service_server::ManifestServiceServer;
 use api::pb::wick::v1::node_service_server::NodeServiceServer;
 use api::pb::wick::v1::pod_service_server::PodServiceServer;
+use api::pb::wick::v1::simulation_service_server::SimulationServiceServer;
 use engine::{ObjectKey, Reader};
 use runtime::Runtime;
+use tokio::sync::Semaphore;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -29,6 +32,7 @@ use crate::images::Images;
 use crate::live::Live;
 use crate::logs::Logs;
 pub(crate) use node::Facts;
+pub(crate) use simulation::AT_ONCE as SIMULATIONS_AT_ONCE;
 
 /// The largest request, in bytes: a manifest of 4 MiB, or an object of 1.5 MiB, and what is around it.
 const REQUEST_MAX: usize = 5 << 20;
@@ -43,6 +47,8 @@ pub(crate) struct Agent {
     pub(crate) logs: Arc<Logs>,
     pub(crate) live: Arc<Live>,
     pub(crate) facts: Arc<Facts>,
+    /// How many simulations may still begin.
+    pub(crate) simulations: Arc<Semaphore>,
 }
 
 /// All services, with health and reflection, and what says how healthy they are.
@@ -61,6 +67,7 @@ pub(crate) async fn routes(agent: &Agent) -> anyhow::Result<(Routes, HealthRepor
         .add_service(ImageServiceServer::new(agent.clone()).max_decoding_message_size(REQUEST_MAX))
         .add_service(ManifestServiceServer::new(agent.clone()).max_decoding_message_size(REQUEST_MAX))
         .add_service(NodeServiceServer::new(agent.clone()))
+        .add_service(SimulationServiceServer::new(agent.clone()).max_decoding_message_size(REQUEST_MAX))
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
@@ -71,7 +78,7 @@ pub(crate) async fn routes(agent: &Agent) -> anyhow::Result<(Routes, HealthRepor
 }
 
 /// As health checks name them; the empty name is the agent as a whole.
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 8] = [
     "",
     "wick.v1.JobService",
     "wick.v1.PodService",
@@ -79,6 +86,7 @@ const SERVICES: [&str; 7] = [
     "wick.v1.ImageService",
     "wick.v1.ManifestService",
     "wick.v1.NodeService",
+    "wick.v1.SimulationService",
 ];
 
 /// Says that nothing is served any more.

@@ -151,6 +151,11 @@ pub fn parse(text: &str) -> Result<Vec<Document>, SyntaxError> {
     Ok(objects)
 }
 
+/// Reads one object that stands at `place` of a larger document: of a scenario, say.
+pub fn read_object(node: &Node, place: &FieldPath) -> Document {
+    document(0, 0, node, place)
+}
+
 /// Reads the documents of a text, JSON or YAML. Those with nothing in them are skipped.
 pub fn documents(text: &str) -> Result<Vec<Located>, SyntaxError> {
     // Nearly all JSON is YAML too. It is read as JSON because there all keys given twice can be told, and as YAML

@@ -17,6 +17,8 @@ pub struct MemoryDisk(Arc<Mutex<Disk>>);
 #[derive(Clone, Debug, Default)]
 struct Disk {
     records: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Of all keys and values.
+    bytes: usize,
     revision: u64,
     commits: u64,
     room: DiskRoom,
@@ -99,7 +101,7 @@ impl MemoryDisk {
 
     /// The bytes of all keys and values.
     pub fn bytes(&self) -> usize {
-        self.lock().records.iter().map(|(key, value)| key.len() + value.len()).sum()
+        self.lock().bytes
     }
 
     // A commit changes the records in one go; whoever panicked while holding the lock was not half way through one.
@@ -115,6 +117,19 @@ impl MemoryDisk {
 }
 
 impl Disk {
+    fn set(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let before = match value {
+            Some(value) => {
+                self.bytes += key.len() + value.len();
+                self.records.insert(key.to_vec(), value.to_vec())
+            }
+            None => self.records.remove(key),
+        };
+        if let Some(before) = before {
+            self.bytes -= key.len() + before.len();
+        }
+    }
+
     fn full(&self, doing: &'static str, needed: usize) -> StoreError {
         StoreError::Full { doing, path: PathBuf::from("memory"), free: 0, needed: needed as u64 }
     }
@@ -157,10 +172,7 @@ impl Store for MemoryStore {
         let fault = disk.fault.filter(|(at, _)| *at == disk.commits).map(|(_, fault)| fault);
         if fault != Some(Fault::Lost) {
             for (key, value) in batch.ops() {
-                match value {
-                    Some(value) => disk.records.insert(key.to_vec(), value.to_vec()),
-                    None => disk.records.remove(key),
-                };
+                disk.set(key, value);
             }
             disk.revision = batch.revision;
             disk.commits += 1;

@@ -1,0 +1,268 @@
+//! What is done to the world: the same requests that clients of an agent make, and what no client can do.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use api::kind::{CRON_JOB, JOB, Kind, POD};
+use api::manifest::{self, Object};
+use api::node::Node;
+use api::pb::k8s::batch::v1::Job;
+use api::pb::k8s::meta::v1::{OwnerReference, Status};
+use api::pb::wick::v1::{Image, ImageRecord};
+use api::{FieldErrors, FieldPath, ImageRef, NewJob};
+use engine::{Event, ObjectKey, Rejected, Reply, WriteMode};
+
+use super::scenario::{Action, Condition, Deed, Manifest, NthPod, Propagation, Target};
+use super::world::World;
+use super::{Trouble, refusal};
+
+/// What was turned down: by which rules, or with which answer.
+enum No {
+    Invalid(FieldErrors),
+    Answer(Box<Status>),
+    Trouble(Trouble),
+}
+
+impl From<Trouble> for No {
+    fn from(trouble: Trouble) -> No {
+        No::Trouble(trouble)
+    }
+}
+
+impl World<'_> {
+    /// Does what an action says; one that is turned down is told as such.
+    pub(super) fn act(&mut self, action: Action) -> Result<(), Trouble> {
+        let Action { number, deed, .. } = action;
+        let done = match deed {
+            Deed::Apply { manifest, owned_by } => self.apply_manifest(&manifest.node, owned_by),
+            Deed::Patch { target, merge } => self.patch(&target, &merge),
+            Deed::Delete { target, propagation, grace_seconds } => {
+                self.delete(&target, propagation, grace_seconds)
+            }
+            Deed::Trigger { cron_job } => Err(No::Answer(refusal::not_found(&CRON_JOB, &cron_job))),
+            Deed::Crash { down_for } => self.crash(down_for).map_err(No::from),
+            Deed::Clock { step } => self.step_clock(step).map_err(No::from),
+            Deed::AddImage(image) => self.add_images(&[image]).map_err(No::from),
+            Deed::RemoveImage(image) => self.remove_image(&image),
+            // Zones are for CronJobs, and there are none.
+            Deed::RemoveZone => Ok(()),
+            Deed::Condition { pod, condition } => self.set_condition(&pod, &condition),
+        };
+        match done {
+            Ok(()) => Ok(()),
+            Err(No::Trouble(trouble)) => Err(trouble),
+            Err(No::Answer(status)) => self.refuse(number, *status),
+            Err(No::Invalid(errors)) => self.refuse(number, *refusal::invalid(&JOB, "", &errors)),
+        }
+    }
+
+    /// Applies the objects of the start; what is turned down ends it all.
+    pub(super) fn apply_first(&mut self, objects: &[Manifest]) -> Result<(), Trouble> {
+        let mut errors = FieldErrors::new();
+        for Manifest { node, path } in objects {
+            if let Err(No::Invalid(wrong)) = self.new_job(node, None) {
+                errors.append(wrong.under(path));
+            }
+        }
+        errors.into_result(()).map_err(Trouble::Scenario)?;
+        for Manifest { node, path } in objects {
+            let why = match self.apply_manifest(node, None) {
+                Ok(()) => continue,
+                Err(No::Trouble(trouble)) => return Err(trouble),
+                Err(No::Invalid(wrong)) => wrong,
+                Err(No::Answer(status)) => {
+                    let mut errors = FieldErrors::new();
+                    errors.forbidden(FieldPath::root(), status.message);
+                    errors
+                }
+            };
+            return Err(Trouble::Scenario(why.under(path)));
+        }
+        Ok(())
+    }
+
+    /// Creates the Jobs that another agent has.
+    pub(super) fn create_first(&mut self, jobs: Vec<Job>) -> Result<(), Trouble> {
+        for job in jobs {
+            let name = job.metadata.as_ref().map_or(String::new(), |meta| meta.name.clone());
+            let place = FieldPath::root().key(&name);
+            let new =
+                NewJob::check(job, &self.grants).map_err(|errors| Trouble::Scenario(errors.under(&place)))?;
+            match self.write(new) {
+                Ok(()) => {}
+                Err(No::Trouble(trouble)) => return Err(trouble),
+                Err(No::Invalid(errors)) => return Err(Trouble::Scenario(errors.under(&place))),
+                Err(No::Answer(status)) => {
+                    let mut errors = FieldErrors::new();
+                    errors.forbidden(&place, status.message);
+                    return Err(Trouble::Scenario(errors));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A manifest's Job, checked.
+    fn new_job(&self, node: &Node, owner: Option<OwnerReference>) -> Result<NewJob, No> {
+        let document = manifest::read_object(node, &FieldPath::root());
+        let mut job = match document.object.map_err(No::Invalid)? {
+            Object::Job(job) => job,
+            Object::CronJob(_) => {
+                let mut errors = FieldErrors::new();
+                errors.unsupported("kind", "CronJob", &["Job"]);
+                return Err(No::Invalid(errors));
+            }
+        };
+        let meta = job.metadata.get_or_insert_default();
+        if meta.namespace.is_empty() {
+            meta.namespace.clone_from(&self.namespace);
+        }
+        meta.owner_references.extend(owner);
+        NewJob::check(*job, &self.grants).map_err(No::Invalid)
+    }
+
+    fn apply_manifest(&mut self, node: &Node, owned_by: Option<(Kind, String)>) -> Result<(), No> {
+        let owner = match owned_by {
+            Some((kind, name)) => Some(self.owner(&kind, &name)?),
+            None => None,
+        };
+        let name = node.get("metadata").and_then(|meta| meta.get("name")).and_then(Node::as_text);
+        let name = name.unwrap_or_default().to_owned();
+        let kind =
+            if node.get("kind").and_then(Node::as_text) == Some(CRON_JOB.kind) { CRON_JOB } else { JOB };
+        match self.new_job(node, owner) {
+            Ok(new) => self.write(new),
+            // At the start the paths are what counts, in an action the answer.
+            Err(No::Invalid(errors)) if self.has_begun() => {
+                Err(No::Answer(refusal::invalid(&kind, &name, &errors)))
+            }
+            Err(no) => Err(no),
+        }
+    }
+
+    fn write(&mut self, new: NewJob) -> Result<(), No> {
+        let name = new.name().to_owned();
+        let event = Event::CreateJob { job: Box::new(new), mode: WriteMode::Apply, dry_run: false };
+        self.ask(event, &JOB, &name)
+    }
+
+    /// Asks the engine for something.
+    fn ask(&mut self, event: Event, kind: &Kind, name: &str) -> Result<(), No> {
+        let mut replies: VecDeque<Result<Reply, Rejected>> = self.apply(vec![event], VecDeque::new())?.into();
+        match replies.pop_front() {
+            Some(Err(rejected)) => Err(No::Answer(refusal::rejected(kind, name, &rejected))),
+            Some(Ok(_)) | None => Ok(()),
+        }
+    }
+
+    fn owner(&self, kind: &Kind, name: &str) -> Result<OwnerReference, No> {
+        let owner = if *kind == JOB { self.job(name) } else { None };
+        let Some(meta) = owner.as_ref().and_then(|job| job.metadata.as_ref()) else {
+            return Err(No::Answer(refusal::not_found(kind, name)));
+        };
+        Ok(OwnerReference {
+            api_version: kind.api_version(),
+            kind: kind.kind.to_owned(),
+            name: name.to_owned(),
+            uid: meta.uid.clone(),
+            ..OwnerReference::default()
+        })
+    }
+
+    /// The object an action is about.
+    fn find(&self, target: &Target) -> Result<(Kind, ObjectKey), No> {
+        match target {
+            Target::Named { kind, name } => Ok((*kind, ObjectKey::new(self.namespace.clone(), name))),
+            Target::Pod(pod) => self.find_pod(pod).map(|key| (POD, key)),
+        }
+    }
+
+    fn find_pod(&self, pod: &NthPod) -> Result<ObjectKey, No> {
+        let found = self.nth_pod(&pod.job, pod.nth);
+        found.ok_or_else(|| No::Answer(refusal::not_found(&POD, &format!("{} of job {}", pod.nth, pod.job))))
+    }
+
+    fn patch(&mut self, target: &Target, merge: &Node) -> Result<(), No> {
+        let (kind, key) = self.find(target)?;
+        let _ = merge;
+        let message = format!("{} cannot be patched yet; apply the whole manifest", kind.plural);
+        Err(No::Answer(refusal::bad_request(&kind, &key.name, message)))
+    }
+
+    fn delete(
+        &mut self,
+        target: &Target,
+        propagation: Option<Propagation>,
+        grace_seconds: Option<i64>,
+    ) -> Result<(), No> {
+        let (kind, key) = self.find(target)?;
+        let name = key.name.clone();
+        if kind == CRON_JOB {
+            return Err(No::Answer(refusal::not_found(&CRON_JOB, &name)));
+        }
+        if kind == POD || propagation == Some(Propagation::Orphan) {
+            let message = format!("{} cannot be deleted so yet", kind.plural);
+            return Err(No::Answer(refusal::bad_request(&kind, &name, message)));
+        }
+        let _ = grace_seconds;
+        let foreground = propagation == Some(Propagation::Foreground);
+        self.ask(Event::DeleteJob { key, uid: String::new(), foreground }, &JOB, &name)
+    }
+
+    fn set_condition(&mut self, pod: &NthPod, condition: &Condition) -> Result<(), No> {
+        let key = self.find_pod(pod)?;
+        let Condition { kind, status, reason, message } = condition;
+        let _ = (kind, status, reason, message);
+        let message = "conditions of Pods cannot be set yet".to_owned();
+        Err(No::Answer(refusal::bad_request(&POD, &key.name, message)))
+    }
+
+    /// From now on these images exist.
+    pub(super) fn add_images(&mut self, images: &[ImageRef]) -> Result<(), Trouble> {
+        let events = images.iter().map(|image| Event::ImageStored(record(image))).collect();
+        let replies = self.apply(events, VecDeque::new())?;
+        match replies.into_iter().find_map(Result::err) {
+            Some(rejected) => Err(Trouble::Limit(rejected.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    fn remove_image(&mut self, image: &ImageRef) -> Result<(), No> {
+        let name = match image.full_name() {
+            name if name.is_empty() => image.digest().unwrap_or_default().to_owned(),
+            name => name,
+        };
+        let kind = Kind { group: "wick.dev", plural: "images", kind: "Image", ..POD };
+        self.ask(Event::DeleteImage { reference: name.clone() }, &kind, &name)
+    }
+}
+
+/// Every image that the scenario's manifests name.
+pub(super) fn images<'a>(manifests: impl Iterator<Item = &'a Manifest>, jobs: &[Job]) -> BTreeSet<String> {
+    let mut images = BTreeSet::new();
+    for Manifest { node, .. } in manifests {
+        if let Ok(Object::Job(job)) = manifest::read_object(node, &FieldPath::root()).object {
+            images.extend(api::job::images(&job).map(str::to_owned));
+        }
+    }
+    images.extend(jobs.iter().flat_map(api::job::images).map(str::to_owned));
+    images
+}
+
+/// The record of an image without bytes. Its digest is made of its name: another name, another image.
+fn record(image: &ImageRef) -> ImageRecord {
+    let name = image.full_name();
+    let digest = image.digest().map_or_else(|| digest_of(&name), str::to_owned);
+    ImageRecord { image: Some(Image { name, digest, ..Image::default() }), ..ImageRecord::default() }
+}
+
+/// 256 bits that differ from name to name: four FNV hashes of it.
+fn digest_of(name: &str) -> String {
+    let hash = |seed: u64| {
+        name.bytes().fold(0xcbf2_9ce4_8422_2325 ^ seed, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    };
+    let words = [0, 0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb];
+    let hex: String = words.iter().map(|seed| format!("{:016x}", hash(*seed))).collect();
+    format!("sha256:{hex}")
+}

@@ -1,0 +1,555 @@
+//! The world: one engine on a disk of memory, a clock that goes from one thing that happens to the next, and the guests.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use api::Grants;
+use api::pb::k8s::batch::v1::Job;
+use api::pb::k8s::core::v1::Event as KubernetesEvent;
+use api::pb::k8s::meta::v1::{ObjectMeta, Status};
+use api::pb::wick::v1::simulation_entry::What;
+use api::pb::wick::v1::simulation_object::Object as SimulatedObject;
+use api::pb::wick::v1::{
+    SimulationChange, SimulationEntry, SimulationExit, SimulationGuest, SimulationNote, SimulationObject,
+    SimulationRefusal, SimulationStart, WatchEventType,
+};
+use engine::store::{MemoryDisk, MemoryStore, Store};
+use engine::{
+    Applied, Change, Config, Effect, Engine, Event, GuestId, Limits, Milestone, Object, ObjectKey, Reader,
+    Rejected, Reply, StartGuest, StoredRecord, stored_time,
+};
+use jiff::Timestamp;
+use sched::node::Room;
+use sched::{Now, Steady};
+
+use super::guests::{Ended, Guests, PodFacts};
+use super::scenario::{Action, NodeSpec, Scenario};
+use super::summary::Summary;
+use super::{Told, Trouble};
+use crate::clock;
+
+/// The most commits a world may take.
+pub(super) const STEPS_MAX: u64 = 5_000_000;
+/// The most that may be stored in it, in bytes.
+pub(super) const DISK_MAX: usize = 128 << 20;
+/// Names of images it knows: those of a whole scenario.
+const IMAGES_MAX: usize = 200_000;
+const INDEX: &str = "batch.kubernetes.io/job-completion-index";
+
+pub(super) struct World<'a> {
+    disk: MemoryDisk,
+    config: Config,
+    /// `None` while it is down.
+    engine: Option<Engine>,
+    reader: Option<Reader>,
+    start: Timestamp,
+    until: Option<i64>,
+    /// Milliseconds since the start.
+    pub(super) t: i64,
+    /// How far the wall clock was stepped.
+    stepped: i64,
+    /// What the steady axis is ahead of `t`.
+    ahead: i64,
+    boot_at: Option<i64>,
+    pub(super) guests: Guests,
+    actions: VecDeque<Action>,
+    /// By uid.
+    jobs: BTreeMap<String, JobFacts>,
+    /// The newest Job of each name.
+    job_uids: BTreeMap<ObjectKey, String>,
+    /// Those that have not finished, by uid.
+    pods: BTreeMap<String, PodFacts>,
+    pub(super) summary: Summary,
+    steps: u64,
+    pub(super) grants: Arc<Grants>,
+    pub(super) namespace: String,
+    brief: bool,
+    tell: &'a mut Told<'a>,
+    /// Nothing is told before the objects of the start are there: a refusal among them ends it all.
+    kept_back: Option<Vec<SimulationEntry>>,
+}
+
+/// What is remembered of a Job.
+struct JobFacts {
+    name: String,
+    cron_job: Option<String>,
+    /// The names of its Pods, in the order they were made.
+    pods: Vec<Box<str>>,
+}
+
+/// What the world is told beside the scenario.
+pub(super) struct Given {
+    pub(super) grants: Arc<Grants>,
+    pub(super) namespace: String,
+    pub(super) brief: bool,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn new(scenario: &mut Scenario, given: Given, tell: &'a mut Told<'a>) -> World<'a> {
+        let NodeSpec { name, cpu_millis, memory_bytes, pods } = scenario.node.clone();
+        World {
+            disk: MemoryDisk::new(),
+            config: Config {
+                node_name: name,
+                // All that is drawn is derived from it.
+                fresh_instance_id: format!("{:032x}", scenario.seed),
+                allocatable: Room { guests: pods, cpu_millis, memory_bytes },
+                limits: Limits { images: IMAGES_MAX, ..Limits::default() },
+            },
+            engine: None,
+            reader: None,
+            start: scenario.start,
+            until: scenario.until,
+            t: 0,
+            stepped: 0,
+            ahead: 0,
+            boot_at: Some(0),
+            guests: Guests::new(std::mem::take(&mut scenario.rules)),
+            actions: std::mem::take(&mut scenario.actions).into(),
+            jobs: BTreeMap::new(),
+            job_uids: BTreeMap::new(),
+            pods: BTreeMap::new(),
+            summary: Summary::default(),
+            steps: 0,
+            grants: given.grants,
+            namespace: given.namespace,
+            brief: given.brief,
+            tell,
+            kept_back: Some(Vec::new()),
+        }
+    }
+
+    /// Whether the start is over.
+    pub(super) fn has_begun(&self) -> bool {
+        self.kept_back.is_none()
+    }
+
+    /// The objects of the start are there: from now on everything is told as it happens.
+    pub(super) fn begin_telling(&mut self) -> Result<(), Trouble> {
+        for entry in self.kept_back.take().unwrap_or_default() {
+            self.tell_entry(entry)?;
+        }
+        Ok(())
+    }
+
+    /// Lives until nothing more can happen, or the time is over.
+    pub(super) fn live(&mut self) -> Result<(), Trouble> {
+        while let Some(next) = self.next() {
+            if self.until.is_some_and(|until| next.at() > until) {
+                break;
+            }
+            self.t = self.t.max(next.at());
+            match next {
+                Next::Boot(_) => self.boot()?,
+                Next::Exits(_) => self.end_guests()?,
+                Next::Timer(_) => drop(self.apply(Vec::new(), VecDeque::new())?),
+                Next::Action(_) => {
+                    if let Some(action) = self.actions.pop_front() {
+                        self.act(action)?;
+                    }
+                }
+            }
+        }
+        // A guest that runs for ever does so until the end, and so long is nothing over.
+        if let Some(until) = self.until
+            && (self.guests.running() > 0 || self.next().is_some())
+        {
+            self.t = self.t.max(until);
+        }
+        Ok(())
+    }
+
+    /// What happens next. At the same time: ends of guests before timers, timers before actions.
+    fn next(&self) -> Option<Next> {
+        if let Some(at) = self.boot_at {
+            return Some(Next::Boot(at));
+        }
+        let timer =
+            self.engine.as_ref().and_then(Engine::next_wake).map(|at| at.0.saturating_sub(self.ahead));
+        let candidates = [
+            self.guests.next_end().map(Next::Exits),
+            timer.map(Next::Timer),
+            self.actions.front().map(|action| Next::Action(action.at)),
+        ];
+        // The first of those that are soonest.
+        candidates.into_iter().flatten().min_by_key(|next| next.at().max(self.t))
+    }
+
+    /// Goes up, at the start and after a power cut.
+    pub(super) fn boot(&mut self) -> Result<(), Trouble> {
+        self.boot_at = None;
+        let store = MemoryStore::open(&self.disk);
+        if let Some(stored) = stored_time(&store)? {
+            let stored_t = stored.steady_ms - self.ahead;
+            let wall = self.wall().as_millisecond();
+            // Time off counts by the wall clock, as far as that can be believed; unless somebody stepped it, it can.
+            if wall - stored.wall_ms != self.t - stored_t {
+                self.ahead = clock::resume_at(Some(stored), wall) - self.t;
+            }
+        }
+        let (engine, applied) = Engine::open(Box::new(store), self.config.clone(), self.now())?;
+        self.reader = Some(engine.reader());
+        self.engine = Some(engine);
+        let more = applied.more;
+        self.follow(applied)?;
+        if more {
+            self.apply(Vec::new(), VecDeque::new())?;
+        }
+        Ok(())
+    }
+
+    /// The power goes.
+    pub(super) fn crash(&mut self, down_for: i64) -> Result<(), Trouble> {
+        self.note("", format!("the power goes for {}", length(down_for)), true)?;
+        // Not closed: only what was committed is left.
+        self.engine = None;
+        self.summary.told.crashes += 1;
+        self.summary.told.interrupted += self.guests.power_cut() as u64;
+        self.boot_at = Some(self.t.saturating_add(down_for));
+        Ok(())
+    }
+
+    /// The wall clock jumps.
+    pub(super) fn step_clock(&mut self, step: i64) -> Result<(), Trouble> {
+        self.stepped = self.stepped.saturating_add(step);
+        self.note("", format!("the clock jumps by {}", length(step)), false)
+    }
+
+    fn end_guests(&mut self) -> Result<(), Trouble> {
+        let ended = self.guests.take_ended(self.t);
+        let mut events = Vec::with_capacity(ended.len());
+        let mut exits = VecDeque::with_capacity(ended.len());
+        for Ended { id, guest, exit } in ended {
+            self.summary.ended(&exit);
+            exits.push_back(What::Ended(SimulationExit {
+                guest: Some(guest),
+                exit: exit.code().into(),
+                reason: exit.reason().to_owned(),
+            }));
+            events.push(Event::GuestEnded { guest: id, exit });
+        }
+        self.apply(events, exits).map(drop)
+    }
+
+    /// Hands events over, one commit after the other until nothing is left to do at this time. An exit is told before the
+    /// commit that takes it in.
+    pub(super) fn apply(
+        &mut self,
+        events: Vec<Event>,
+        mut exits: VecDeque<What>,
+    ) -> Result<Vec<Result<Reply, Rejected>>, Trouble> {
+        let mut events = VecDeque::from(events);
+        let mut replies = Vec::new();
+        loop {
+            self.steps += 1;
+            if self.steps > STEPS_MAX {
+                return Err(Trouble::Limit(format!(
+                    "the scenario goes on after {STEPS_MAX} commits, the most a simulation may take; `until` ends it earlier"
+                )));
+            }
+            if self.disk.bytes() > DISK_MAX {
+                return Err(Trouble::Limit(format!(
+                    "the scenario's objects take more than {DISK_MAX} bytes, the most a simulation may store"
+                )));
+            }
+            let now = self.now();
+            let before = events.len();
+            let Some(engine) = &mut self.engine else { return Ok(replies) };
+            let mut applied = engine.apply(&mut events, now)?;
+            for _ in events.len()..before {
+                if let Some(exit) = exits.pop_front() {
+                    self.say(exit)?;
+                }
+            }
+            replies.append(&mut applied.replies);
+            let more = applied.more;
+            self.follow(applied)?;
+            if !more {
+                return Ok(replies);
+            }
+        }
+    }
+
+    /// Tells what a commit did, and does what it asks for.
+    fn follow(&mut self, applied: Applied) -> Result<(), Trouble> {
+        self.tell_changes(applied.changes)?;
+        for milestone in applied.milestones {
+            self.tell_milestone(milestone)?;
+        }
+        for effect in applied.effects {
+            match effect {
+                Effect::Start(start) => self.start_guest(*start)?,
+                Effect::Stop(guest) => self.guests.stop(guest, self.t),
+                Effect::Kill(guest) => self.guests.kill(guest, self.t),
+                // There is no disk to tidy.
+                Effect::RemoveVolumes { .. } | Effect::RemovePod { .. } | Effect::RemoveImage { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn start_guest(&mut self, start: StartGuest) -> Result<(), Trouble> {
+        let StartGuest { guest: GuestId { restarts, .. }, ref plan, .. } = start;
+        let facts = self.pods.get(&start.pod_uid).cloned().unwrap_or_default();
+        let guest = SimulationGuest {
+            namespace: start.namespace,
+            job: facts.job.clone(),
+            pod: start.pod,
+            container: start.container,
+            start: restarts.saturating_add(1),
+            index: facts.index,
+        };
+        self.guests.start(start.guest, guest.clone(), &facts, self.t);
+        self.summary.started(restarts > 0, self.guests.running(), self.wall());
+        let (args, env) = if self.brief {
+            (Vec::new(), BTreeMap::new())
+        } else {
+            (plan.args.clone(), plan.env.iter().cloned().collect())
+        };
+        self.say(What::Started(SimulationStart { guest: Some(guest), args, env }))
+    }
+
+    fn tell_changes(&mut self, changes: Vec<Change>) -> Result<(), Trouble> {
+        // The same Event may be counted twice in a commit; it is told once, as it is afterwards.
+        let mut events: BTreeMap<ObjectKey, usize> = BTreeMap::new();
+        let mut told: Vec<Change> = Vec::with_capacity(changes.len());
+        for change in changes {
+            if let Some(Object::Event(event)) = change.after.as_ref().or(change.before.as_ref()) {
+                let key = key(event.metadata.as_ref());
+                if let Some(earlier) = events.get(&key).and_then(|index| told.get_mut(*index)) {
+                    earlier.after = change.after;
+                    continue;
+                }
+                events.insert(key, told.len());
+            }
+            told.push(change);
+        }
+        for Change { before, after, .. } in told {
+            let kind = match (&before, &after) {
+                (None, None) => continue,
+                (None, Some(_)) => WatchEventType::Added,
+                (Some(_), Some(_)) => WatchEventType::Modified,
+                (Some(_), None) => WatchEventType::Deleted,
+            };
+            let Some(object) = after.or(before) else { continue };
+            self.remember(&object, kind);
+            if !self.brief {
+                let object = Some(simulated(object.clone()));
+                self.say(What::Change(SimulationChange { r#type: kind.into(), object }))?;
+            }
+            if let Object::Event(event) = object {
+                self.note_event(&event, kind)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what rules and actions may ask for.
+    fn remember(&mut self, object: &Object, kind: WatchEventType) {
+        match object {
+            Object::Job(job) if kind == WatchEventType::Added => {
+                let Some(meta) = &job.metadata else { return };
+                let owner = meta.owner_references.iter().find(|owner| owner.kind == "CronJob");
+                let cron_job = owner.map(|owner| owner.name.clone());
+                let facts = JobFacts { name: meta.name.clone(), cron_job, pods: Vec::new() };
+                self.jobs.insert(meta.uid.clone(), facts);
+                self.job_uids.insert(key(Some(meta)), meta.uid.clone());
+            }
+            Object::Pod(pod) => {
+                let Some(meta) = &pod.metadata else { return };
+                let phase = pod.status.as_ref().map_or("", |status| &status.phase);
+                if kind == WatchEventType::Deleted || phase == "Succeeded" || phase == "Failed" {
+                    self.pods.remove(&meta.uid);
+                } else if kind == WatchEventType::Added {
+                    self.summary.told.pods_created += 1;
+                    let facts = self.facts(meta);
+                    self.pods.insert(meta.uid.clone(), facts);
+                }
+            }
+            Object::Job(_) | Object::Event(_) => {}
+        }
+    }
+
+    fn facts(&mut self, meta: &ObjectMeta) -> PodFacts {
+        let owner = meta.owner_references.iter().find(|owner| owner.controller == Some(true));
+        let Some(job) = owner.and_then(|owner| self.jobs.get_mut(&owner.uid)) else {
+            return PodFacts::default();
+        };
+        job.pods.push(meta.name.as_str().into());
+        let index = meta.annotations.get(INDEX).or_else(|| meta.labels.get(INDEX));
+        PodFacts {
+            job: job.name.clone(),
+            cron_job: job.cron_job.clone(),
+            nth: u32::try_from(job.pods.len()).unwrap_or(u32::MAX),
+            index: index.and_then(|index| index.parse().ok()),
+        }
+    }
+
+    /// The n-th Pod that the newest Job of a name created.
+    pub(super) fn nth_pod(&self, job: &str, nth: u32) -> Option<ObjectKey> {
+        let job = ObjectKey::new(self.namespace.clone(), job);
+        let facts = self.jobs.get(self.job_uids.get(&job)?)?;
+        let name = facts.pods.get(usize::try_from(nth).ok()?.checked_sub(1)?)?;
+        Some(ObjectKey::new(job.namespace, &**name))
+    }
+
+    pub(super) fn job(&self, name: &str) -> Option<Arc<Job>> {
+        self.reader.as_ref()?.job(&ObjectKey::new(self.namespace.clone(), name))
+    }
+
+    fn tell_milestone(&mut self, milestone: Milestone) -> Result<(), Trouble> {
+        match milestone {
+            Milestone::JobCreated { key, .. } => {
+                self.summary.told.jobs_created += 1;
+                self.note(&format!("job/{}", key.name), "created".to_owned(), false)
+            }
+            Milestone::JobFinished { key, reason, failed } => {
+                self.summary.job_ended(reason, failed);
+                let text = if failed { format!("failed: {reason}") } else { "completed".to_owned() };
+                self.note(&format!("job/{}", key.name), text, failed)
+            }
+            Milestone::JobDeleted { key } => {
+                self.note(&format!("job/{}", key.name), "deleted".to_owned(), false)
+            }
+            Milestone::ImageStored { .. } | Milestone::ImageDeleted { .. } => Ok(()),
+        }
+    }
+
+    /// Events that nothing else in a timeline tells of.
+    fn note_event(&mut self, event: &KubernetesEvent, kind: WatchEventType) -> Result<(), Trouble> {
+        let about = event.involved_object.clone().unwrap_or_default();
+        let of_pod = about.kind == "Pod" && event.r#type == "Warning";
+        if kind == WatchEventType::Deleted
+            || !(of_pod || ["FailedCreate", "Suspended", "Resumed"].contains(&event.reason.as_str()))
+        {
+            return Ok(());
+        }
+        let about = format!("{}/{}", about.kind.to_lowercase(), about.name);
+        self.note(&about, format!("{}: {}", event.reason, event.message), event.r#type == "Warning")
+    }
+
+    fn note(&mut self, about: &str, text: String, warning: bool) -> Result<(), Trouble> {
+        self.say(What::Note(SimulationNote { about: about.to_owned(), text, warning }))
+    }
+
+    /// An action was turned down.
+    pub(super) fn refuse(&mut self, action: u32, error: Status) -> Result<(), Trouble> {
+        self.summary.told.refused += 1;
+        self.say(What::Refused(SimulationRefusal { action, error: Some(error) }))
+    }
+
+    /// The end: what still exists, and the sums.
+    pub(super) fn finish(&mut self) -> Result<(), Trouble> {
+        if !self.brief {
+            let events = match (&self.engine, &self.reader) {
+                (Some(_), Some(reader)) => reader.events("").0,
+                // Events are gone with the power.
+                _ => Vec::new(),
+            };
+            self.engine = None;
+            let mut trouble = None;
+            let store = MemoryStore::open(&self.disk);
+            store.load(b"", &mut |key, bytes| {
+                let told = match StoredRecord::decode(key, bytes) {
+                    Ok(StoredRecord::Job(record)) => record.job.map(SimulatedObject::Job),
+                    Ok(StoredRecord::Pod(record)) => record.pod.map(SimulatedObject::Pod),
+                    Ok(StoredRecord::Meta(_) | StoredRecord::Image(_)) => None,
+                    Err(error) => {
+                        trouble = Some(Trouble::from(error));
+                        return ControlFlow::Break(());
+                    }
+                };
+                let Some(object) = told else { return ControlFlow::Continue(()) };
+                match self.say(What::Remains(SimulationObject { object: Some(object) })) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(gone) => {
+                        trouble = Some(gone);
+                        ControlFlow::Break(())
+                    }
+                }
+            })?;
+            if let Some(trouble) = trouble {
+                return Err(trouble);
+            }
+            for event in events {
+                self.say(What::Remains(simulated(Object::Event(event))))?;
+            }
+        }
+        self.summary.told.commits = self.disk.commits();
+        self.say(What::Final(self.summary.told.clone()))
+    }
+
+    fn say(&mut self, what: What) -> Result<(), Trouble> {
+        let time = prost_types::Timestamp { seconds: self.wall().as_second(), nanos: 0 };
+        let entry = SimulationEntry { t_ms: self.t, time: Some(time), what: Some(what) };
+        match &mut self.kept_back {
+            Some(kept) => {
+                kept.push(entry);
+                Ok(())
+            }
+            None => self.tell_entry(entry),
+        }
+    }
+
+    fn tell_entry(&mut self, entry: SimulationEntry) -> Result<(), Trouble> {
+        match (self.tell)(entry) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Trouble::Gone),
+        }
+    }
+
+    pub(super) fn wall(&self) -> Timestamp {
+        let ms = self.start.as_millisecond().saturating_add(self.t).saturating_add(self.stepped);
+        let nearest = if ms < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        Timestamp::from_millisecond(ms).unwrap_or(nearest)
+    }
+
+    fn now(&self) -> Now {
+        Now { wall: self.wall(), steady: Steady(self.t.saturating_add(self.ahead)) }
+    }
+}
+
+/// What happens next, and when.
+#[derive(Clone, Copy)]
+enum Next {
+    Boot(i64),
+    Exits(i64),
+    Timer(i64),
+    Action(i64),
+}
+
+impl Next {
+    fn at(self) -> i64 {
+        match self {
+            Next::Boot(at) | Next::Exits(at) | Next::Timer(at) | Next::Action(at) => at,
+        }
+    }
+}
+
+fn key(meta: Option<&ObjectMeta>) -> ObjectKey {
+    meta.map_or_else(|| ObjectKey::new("", ""), |meta| ObjectKey::new(&meta.namespace, &meta.name))
+}
+
+fn simulated(object: Object) -> SimulationObject {
+    SimulationObject {
+        object: Some(match object {
+            Object::Job(job) => SimulatedObject::Job(Arc::unwrap_or_clone(job)),
+            Object::Pod(pod) => SimulatedObject::Pod(Arc::unwrap_or_clone(pod)),
+            Object::Event(event) => SimulatedObject::Event(Arc::unwrap_or_clone(event)),
+        }),
+    }
+}
+
+/// `-1h30m`, for people.
+fn length(ms: i64) -> String {
+    let mut left = ms.unsigned_abs();
+    let mut text = if ms < 0 { "-".to_owned() } else { String::new() };
+    for (unit, of) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
+        if left >= of {
+            text += &format!("{}{unit}", left / of);
+            left %= of;
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
