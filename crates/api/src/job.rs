@@ -3,6 +3,7 @@
 
 mod check;
 mod indexes;
+mod pods;
 mod policies;
 mod selector;
 mod state;
@@ -20,9 +21,12 @@ use crate::pb::k8s::meta::v1::ObjectMeta;
 use crate::support::Warning;
 use crate::{json, metadata, pod_template, support, time};
 
+pub use pods::{completion_index, failed, plant};
 pub use selector::selects;
 pub(crate) use state::restart_policy;
-pub use state::{begin_deletion, failure_message, live, new_state, record, spec, state, write_status};
+pub use state::{
+    begin_deletion, live, message, new_state, reason, record, spec, state, suspension, write_status,
+};
 pub use status_rules::check_status;
 
 /// The largest object taken in, in bytes as encoded (etcd's default limit on a request).

@@ -68,7 +68,7 @@ pub fn from_template(job: &Job, name: &str, uid: &str, now: Timestamp) -> Pod {
 pub fn set_index(pod: &mut Pod, job_name: &str, index: u32) {
     let text = index.to_string();
     let meta = pod.metadata.get_or_insert_default();
-    meta.generate_name = format!("{job_name}-{index}-");
+    meta.generate_name = sched::names::indexed_prefix(job_name, index);
     meta.labels.insert(COMPLETION_INDEX.to_owned(), text.clone());
     meta.annotations.insert(COMPLETION_INDEX.to_owned(), text);
     let spec = pod.spec.get_or_insert_default();

@@ -243,8 +243,6 @@ spec:
 "#,
             expect![[r#"
                 refused metadata.finalizers: not supported yet: a deletion waits for nobody; remove it
-                refused spec.podFailurePolicy: not supported yet; every failure counts towards backoffLimit
-                refused spec.backoffLimitPerIndex: not supported yet; use backoffLimit
                 refused spec.selector: not supported yet: Wick chooses the selector of a Job; leave it out
                 refused spec.template.spec.volumes[0].configMap: not supported yet; use emptyDir
                 refused spec.template.spec.volumes[1].secret: not supported yet; use emptyDir
@@ -265,10 +263,6 @@ spec:
                 refused spec.template.spec.priority: not supported yet; Pods are admitted in order
                 refused spec.template.spec.runtimeClassName: there is one runtime, for WASI; remove it
                 refused spec.template.spec.os.name: guests run on the device's system; remove it
-                refused spec.ttlSecondsAfterFinished: not supported yet; delete the Job when it is done
-                refused spec.completionMode: not supported yet; use NonIndexed
-                refused spec.suspend: not supported yet; create the Job when it is to run
-                refused spec.managedBy: not supported yet: no other controller is here to run it
             "#]],
         );
     }

@@ -8,7 +8,7 @@ use api::pb::k8s::core::v1::ObjectReference;
 use api::pb::wick::v1::JobRecord;
 use api::{FieldErrors, FieldPath, NewJob};
 use prost::Message;
-use sched::job::{self, Failure, Live, Phase, PodExit, Stop, Verdict};
+use sched::job::{self, Live, Phase, PodExit, Portion, Seed, Verdict};
 use sched::{Now, Steady, names};
 
 use crate::effect::Milestone;
@@ -76,6 +76,14 @@ impl JobEntry {
         reference("Job", "batch/v1", &self.key, &self.uid)
     }
 
+    /// A Pod of its that had this share in the sums now has that.
+    pub(crate) fn shift(&mut self, index: Option<u32>, before: Live, after: Live) {
+        self.live = self.live.minus(before).plus(after);
+        if let Some((table, index)) = self.state.indexes.as_mut().zip(index) {
+            table.shift(index, before, after);
+        }
+    }
+
     /// What of the sums its status shows.
     fn shown(&self) -> Live {
         Live { restarts: 0, ..self.live }
@@ -84,8 +92,9 @@ impl JobEntry {
     /// What it takes to record, at most.
     fn bytes(&self) -> usize {
         let object = self.revised.as_ref().map_or_else(|| self.object.encoded_len(), Message::encoded_len);
-        // Two conditions, the counts, and what is decided from.
-        object + 1024
+        // Conditions, the counts, and what is decided from; text of indexes grows by one at a time.
+        let failing = self.state.indexes.as_ref().map_or(0, |table| table.failing().len());
+        object + 2048 + 32 * failing
     }
 
     /// What names of its Pods are stirred with.
@@ -252,18 +261,21 @@ impl Engine {
         }
         if foreground {
             tx.reply_job(ordinal, entry.object.clone(), Outcome::Deleted);
-            if !entry.state.deleting {
-                entry.state.deleting = true;
-                let mut revised = entry.revised.take().unwrap_or_else(|| Job::clone(&entry.object));
-                api::job::begin_deletion(&mut revised, tx.now.wall);
-                entry.revised = Some(revised);
-                tx.touch_job(ordinal, entry.bytes());
-                self.dirty_jobs.insert(ordinal);
-            }
+            self.delete_in_foreground(ordinal, tx);
         } else {
             tx.reply(Ok(Reply::Job { job: entry.object.clone(), outcome: Outcome::Deleted }));
             self.remove_job(ordinal, tx);
         }
+    }
+
+    fn delete_in_foreground(&mut self, ordinal: u64, tx: &mut Transaction) {
+        let Some(entry) = self.jobs.get_mut(&ordinal).filter(|entry| !entry.state.deleting) else { return };
+        entry.state.deleting = true;
+        let mut revised = entry.revised.take().unwrap_or_else(|| Job::clone(&entry.object));
+        api::job::begin_deletion(&mut revised, tx.now.wall);
+        entry.revised = Some(revised);
+        tx.touch_job(ordinal, entry.bytes());
+        self.dirty_jobs.insert(ordinal);
     }
 
     /// The Job goes at once; its Pods follow in portions. If the device goes down in between, they are found without an
@@ -288,73 +300,105 @@ impl Engine {
 
     /// Does what `sched` plans for a Job.
     pub(crate) fn reconcile_job(&mut self, ordinal: u64, tx: &mut Transaction) {
-        let Some(entry) = self.jobs.get(&ordinal) else { return };
-        let exits: Vec<PodExit> =
-            entry.uncounted.iter().filter_map(|pod| self.pods.get(pod)?.state.uncounted_exit()).collect();
+        let exits = self.exits(ordinal, tx.now);
         let paused = self.pause.begins_nothing();
         let spare = if paused { 0 } else { self.config.limits.live_pods.saturating_sub(self.pods.len()) };
-        let room = (tx.room_for(entry.pod_bytes) / 2).clamp(1, PORTION);
-        let portion = u32::try_from(room).unwrap_or(1);
-        let plan = job::reconcile(&entry.state, entry.live, &exits, portion, tx.now);
-
-        let counted = self.take_counted(ordinal, tx);
         let Some(entry) = self.jobs.get_mut(&ordinal) else { return };
-        let before = std::mem::replace(&mut entry.state, plan.next);
-        if counted || before != entry.state || entry.shown() != entry.written {
+        let room = (tx.room_for(entry.pod_bytes) / 2).clamp(1, PORTION);
+        let portion = Portion { make: narrow(room.min(spare)), stop: narrow(room) };
+        let told = (entry.state.phase, entry.state.suspended);
+        let plan = job::reconcile(std::mem::take(&mut entry.state), entry.live, &exits, portion, tx.now);
+
+        entry.state = plan.next;
+        let wake = std::mem::replace(&mut entry.wake, plan.wake);
+        if plan.changed || entry.shown() != entry.written {
             tx.touch_job(ordinal, entry.bytes());
         }
-        tell_of_phase(entry, before.phase, tx);
-        let wake = std::mem::replace(&mut entry.wake, plan.wake);
+        tell(entry, told, tx);
         if wake != plan.wake {
             self.timers.extend(plan.wake.map(|at| (at, Subject::Job(ordinal))));
             if let Some(at) = wake {
                 self.timers.remove(&(at, Subject::Job(ordinal)));
             }
         }
-        match plan.stop {
-            Stop::None => {}
-            Stop::Surplus(pods) | Stop::Failed(pods) => self.stop_pods(ordinal, pods, tx),
+        self.take_counted(ordinal, tx);
+        self.stop_pods(ordinal, plan.stop, tx);
+        let starved = plan.more && plan.stop == 0 && plan.create.len() >= spare;
+        for seed in plan.create {
+            self.create_pod(ordinal, seed, tx);
         }
-        let create = usize::try_from(plan.create).unwrap_or(usize::MAX);
-        for _ in 0..create.min(spare) {
-            self.create_pod(ordinal, tx);
-        }
-        if create > spare {
+        if starved {
             self.starve(ordinal, tx);
         } else if plan.more {
             self.dirty_jobs.insert(ordinal);
+        }
+        if plan.expired {
+            self.expire_job(ordinal, tx);
         }
         if plan.remove {
             self.remove_job(ordinal, tx);
         }
     }
 
-    /// The Pods that were counted are done with: their record says so in this commit, and then they leave memory.
-    fn take_counted(&mut self, ordinal: u64, tx: &mut Transaction) -> bool {
-        let uncounted = self.jobs.get_mut(&ordinal).map(|entry| std::mem::take(&mut entry.uncounted));
-        let uncounted = uncounted.unwrap_or_default();
-        for pod in &uncounted {
-            if let Some(pod_entry) = self.pods.get_mut(pod) {
-                pod_entry.state.counted = true;
-                tx.touch_pod(*pod, pod_entry.bytes());
-            }
-        }
-        !uncounted.is_empty()
+    /// What a Job has to count.
+    fn exits(&self, ordinal: u64, now: Now) -> Vec<PodExit> {
+        let Some(entry) = self.jobs.get(&ordinal) else { return Vec::new() };
+        let spec = &entry.state.spec;
+        let uncounted = entry.uncounted.iter().filter_map(|pod| self.pods.get(pod));
+        uncounted
+            .filter_map(|pod| {
+                let mut exit = pod.state.uncounted_exit(spec.replacement, now.steady)?;
+                exit.index = pod.index;
+                if spec.failure_policy.is_some() && !exit.succeeded {
+                    exit.failed = Some(Box::new(api::job::failed(&pod.object, &pod.state)));
+                }
+                Some(exit)
+            })
+            .collect()
     }
 
-    /// Stops so many active Pods, those that have come least far first. They will not be counted again.
+    /// Its time to live is over.
+    fn expire_job(&mut self, ordinal: u64, tx: &mut Transaction) {
+        self.delete_in_foreground(ordinal, tx);
+    }
+
+    /// The Pods that were counted are done with: their record says so in this commit, and then they leave memory.
+    fn take_counted(&mut self, ordinal: u64, tx: &mut Transaction) {
+        let uncounted = self.jobs.get_mut(&ordinal).map(|entry| std::mem::take(&mut entry.uncounted));
+        for pod in uncounted.unwrap_or_default() {
+            if let Some(pod_entry) = self.pods.get_mut(&pod) {
+                pod_entry.state.counted = true;
+                tx.touch_pod(pod, pod_entry.bytes());
+                // One that was deleted stayed until it was counted.
+                if pod_entry.state.is_deleted() {
+                    self.dirty_pods.insert(pod);
+                }
+            }
+        }
+    }
+
+    /// Stops so many active Pods: those that should not be there, then those that have come least far. They will not be
+    /// counted again.
     fn stop_pods(&mut self, ordinal: u64, pods: u32, tx: &mut Transaction) {
-        let Some(entry) = self.jobs.get(&ordinal) else { return };
-        let mut ranked: Vec<_> = entry
-            .live_pods
-            .iter()
-            .filter_map(|pod| Some((*pod, self.pods.get(pod)?)))
-            .filter(|(_, pod)| pod.state.share().active > 0)
-            .map(|(ordinal, pod)| (pod.state.rank(), ordinal))
-            .collect();
-        ranked.sort();
+        let Some(entry) = self.jobs.get(&ordinal).filter(|_| pods > 0) else { return };
+        let active = entry.live_pods.iter().filter_map(|pod| Some((*pod, self.pods.get(pod)?)));
+        let active = active.filter(|(_, pod)| pod.state.share().active > 0);
+        let mut ranked: Vec<_> =
+            active.map(|(ordinal, pod)| (pod.state.rank(), pod.index, ordinal)).collect();
+        ranked.sort_by(|one, other| other.cmp(one));
+        // Of the Pods of an index the best one stays.
+        let completions = entry.state.spec.completions.filter(|_| entry.state.spec.indexed.is_some());
+        let mut seen = BTreeSet::new();
+        let mut stays = |index: &Option<u32>| match (completions, index) {
+            (None, _) => true,
+            (Some(completions), Some(index)) => *index < completions && seen.insert(*index),
+            (Some(_), None) => false,
+        };
+        let mut in_order: Vec<_> =
+            ranked.iter().map(|(rank, index, ordinal)| (stays(index), *rank, *ordinal)).collect();
+        in_order.sort_unstable();
         let about = entry.reference();
-        for (_, pod) in ranked.into_iter().take(usize::try_from(pods).unwrap_or(usize::MAX)) {
+        for (_, _, pod) in in_order.into_iter().take(usize::try_from(pods).unwrap_or(usize::MAX)) {
             if let Some(entry) = self.pods.get(&pod) {
                 let message = format!("Deleted pod: {}", entry.key.name);
                 tx.note(about.clone(), COMPONENT, false, "SuccessfulDelete", message);
@@ -363,21 +407,26 @@ impl Engine {
         }
     }
 
-    fn create_pod(&mut self, job: u64, tx: &mut Transaction) {
+    fn create_pod(&mut self, job: u64, seed: Seed, tx: &mut Transaction) {
         let Some(entry) = self.jobs.get_mut(&job) else { return };
+        let prefix = match seed.index {
+            Some(index) => names::indexed_prefix(&entry.key.name, index),
+            None => format!("{}-", entry.key.name),
+        };
         let key = loop {
-            let name = names::generate(&format!("{}-", entry.key.name), entry.name_key(), entry.pods_created);
+            let name = names::generate(&prefix, entry.name_key(), entry.pods_created);
             entry.pods_created += 1;
             let key = ObjectKey::new(entry.key.namespace.clone(), name);
             if !self.pod_names.contains_key(&key) {
                 break key;
             }
         };
-        let object = entry.object.clone();
+        let object = entry.revised.is_none().then(|| entry.object.clone());
+        let object = object.or_else(|| entry.revised.clone().map(Arc::new)).unwrap_or_default();
         let about = entry.reference();
         tx.touch_job(job, entry.bytes());
         tx.note(about, COMPONENT, false, "SuccessfulCreate", format!("Created pod: {}", key.name));
-        self.make_pod(job, key, &object, tx);
+        self.make_pod(job, key, &object, seed, tx);
     }
 
     fn starve(&mut self, ordinal: u64, tx: &mut Transaction) {
@@ -434,20 +483,32 @@ fn too_large(job: &Job) -> Option<Rejected> {
     Some(Rejected::Invalid(errors))
 }
 
-fn tell_of_phase(entry: &JobEntry, before: Phase, tx: &mut Transaction) {
-    let Phase::Finished(verdict) = entry.state.phase else { return };
-    if matches!(before, Phase::Finished(_)) {
+/// Tells of a Job's rest and of its end.
+fn tell(entry: &JobEntry, (phase, suspended): (Phase, Option<bool>), tx: &mut Transaction) {
+    let state = &entry.state;
+    if let Some(rests) = state.suspended.filter(|_| state.suspended != suspended) {
+        let (_, _, message) = api::job::suspension(rests);
+        let reason = if rests { "Suspended" } else { "Resumed" };
+        tx.note(entry.reference(), COMPONENT, false, reason, message.to_owned());
+    }
+    let Phase::Finished(verdict) = state.phase else { return };
+    if matches!(phase, Phase::Finished(_)) {
         return;
     }
-    let (warning, reason, message) = match verdict {
-        Verdict::Complete => (false, "Completed", "Job completed"),
-        Verdict::Failed(failure @ Failure::BackoffLimitExceeded) => {
-            (true, "BackoffLimitExceeded", api::job::failure_message(failure))
-        }
-        Verdict::Failed(failure @ Failure::DeadlineExceeded) => {
-            (true, "DeadlineExceeded", api::job::failure_message(failure))
-        }
+    let failed = matches!(verdict, Verdict::Failed(_));
+    if !failed && state.spec.completions.is_some_and(|completions| state.succeeded > completions) {
+        let message = "Too many succeeded pods running after completion count reached";
+        tx.note(entry.reference(), COMPONENT, true, "TooManySucceededPods", message.to_owned());
+    }
+    let (reason, message) = if failed {
+        (api::job::reason(verdict), api::job::message(verdict, state.detail.as_deref()))
+    } else {
+        ("Completed", "Job completed".to_owned())
     };
-    tx.note(entry.reference(), COMPONENT, warning, reason, message.to_owned());
-    tx.milestones.push(Milestone::JobFinished { key: entry.key.clone(), reason, failed: warning });
+    tx.note(entry.reference(), COMPONENT, failed, reason, message);
+    tx.milestones.push(Milestone::JobFinished { key: entry.key.clone(), reason, failed });
+}
+
+fn narrow(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }

@@ -6,7 +6,7 @@ use api::pb::k8s::batch::v1::Job;
 use api::pb::k8s::core::v1::{ObjectReference, Pod};
 use api::pb::wick::v1::PodRecord;
 use prost::Message;
-use sched::job::Live;
+use sched::job::{Live, Seed};
 use sched::node::{self, Lack, Room};
 use sched::pod::{self, SetCondition, Starts, State, Step, StopCause};
 use sched::{Exit, Now, Steady};
@@ -31,6 +31,8 @@ pub(crate) struct PodEntry {
     pub(crate) object: Arc<Pod>,
     committed: bool,
     pub(crate) state: pod::Pod,
+    /// Which index of an Indexed Job it is for.
+    pub(crate) index: Option<u32>,
     /// What of it is in its Job's sums.
     share: Live,
     /// What it takes of the node while it is there.
@@ -54,6 +56,7 @@ impl PodEntry {
     fn new(key: ObjectKey, job: Option<u64>, object: Pod, state: pod::Pod, committed: bool) -> PodEntry {
         let room = api::pod::room(&object);
         let share = Live::default();
+        let index = api::job::completion_index(&object);
         PodEntry {
             key,
             job,
@@ -61,6 +64,7 @@ impl PodEntry {
             object: Arc::new(object),
             committed,
             state,
+            index,
             share,
             room,
             taken: Room::default(),
@@ -138,13 +142,14 @@ impl Engine {
     /// Takes a Pod into memory, and its share into its Job's sums.
     fn adopt(&mut self, ordinal: u64, mut entry: PodEntry) {
         if let Some((job_ordinal, job)) = entry.job.and_then(|job| Some((job, self.jobs.get_mut(&job)?))) {
-            if entry.state.is_finished() {
+            if !entry.state.is_finished() {
+                entry.share = entry.state.share();
+                job.shift(entry.index, Live::default(), entry.share);
+                job.live_pods.insert(ordinal);
+            }
+            if entry.state.is_to_be_counted(job.state.spec.replacement) {
                 job.uncounted.insert(ordinal);
                 self.jobs_to_count.insert(job_ordinal);
-            } else {
-                entry.share = entry.state.share();
-                job.live = job.live.plus(entry.share);
-                job.live_pods.insert(ordinal);
             }
         }
         let fits = self.config.allocatable.lacks(entry.room).is_none();
@@ -179,10 +184,19 @@ impl Engine {
     }
 
     /// Makes a Pod of a Job.
-    pub(crate) fn make_pod(&mut self, job: u64, key: ObjectKey, owner: &Job, tx: &mut Transaction) {
+    pub(crate) fn make_pod(
+        &mut self,
+        job: u64,
+        key: ObjectKey,
+        owner: &Job,
+        seed: Seed,
+        tx: &mut Transaction,
+    ) {
         let ordinal = self.new_ordinal();
         let uid = self.uid(ordinal);
-        let object = api::pod::from_template(owner, &key.name, &uid, tx.now.wall);
+        let mut object = api::pod::from_template(owner, &key.name, &uid, tx.now.wall);
+        let job_name = owner.metadata.as_ref().map_or("", |meta| &meta.name);
+        api::job::plant(&mut object, job_name, seed);
         let mut state = api::pod::new_state(&object, ordinal);
         self.look_for_images(&object, &mut state);
         let mut entry = PodEntry::new(key.clone(), Some(job), object, state, false);
@@ -271,7 +285,8 @@ impl Engine {
             self.admit_again = true;
             tx.effects.push(Effect::RemoveVolumes { pod_uid: entry.uid().to_owned() });
         }
-        if plan.remove {
+        // One that its Job has to count stays until it has.
+        if plan.remove && (entry.state.counted || entry.job.is_none()) {
             self.remove_live(ordinal, tx);
         }
     }
@@ -288,8 +303,11 @@ impl Engine {
         if share == before && !finished {
             return;
         }
-        job.live = job.live.minus(before).plus(share);
-        if finished && job.live_pods.remove(&ordinal) && !entry.state.counted {
+        job.shift(entry.index, before, share);
+        if finished {
+            job.live_pods.remove(&ordinal);
+        }
+        if entry.state.is_to_be_counted(job.state.spec.replacement) {
             job.uncounted.insert(ordinal);
             self.jobs_to_count.insert(job_ordinal);
         }

@@ -12,7 +12,7 @@ pub const RESTART_RESET: Millis = Millis::from_secs(600);
 const FIRST: Millis = Millis::from_secs(10);
 
 /// Ten seconds, doubled `times` times, at most `max`.
-fn doubled(times: u32, max: Millis) -> Millis {
+pub(crate) fn doubled(times: u32, max: Millis) -> Millis {
     // Sixteen doublings are a week, beyond every maximum.
     Millis(FIRST.0 << times.min(16)).min(max)
 }

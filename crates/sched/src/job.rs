@@ -3,16 +3,29 @@
 //! The order of the decisions is Kubernetes': failure beats success, the backoff limit beats the deadline, and the verdict
 //! is given before it is final: `FailureTarget` or `SuccessCriteriaMet` first, `Failed` or `Complete` once no Pod runs.
 //!
-//! A Job's Pods are not passed in but their sums, [`Live`]: the work for one change does not grow with a Job's size.
-//! Deliberately absent so far: indexes, suspension, policies for failures and success, time to live.
+//! A Job's Pods are not passed in but their sums ([`Live`]) and, for an Indexed Job, what they hold ([`IndexTable`]): the
+//! work for one change does not grow with a Job's size. For the same reason a Job goes in by value and comes out again.
 
+mod indexes;
 mod pods;
+mod policy;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod stories;
+mod table;
+
+pub use indexes::Indexes;
+pub use pods::{Failed, Rank};
+pub use policy::{FailureAction, FailurePolicy, FailureRule, On, SuccessRule};
+pub use table::{Failing, IndexTable, Seed};
 
 use crate::backoff::JobBackoff;
 use crate::{Millis, Now, Steady};
+use table::IndexFailure;
 
 /// What a Job is asked to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spec {
     /// At most so many Pods at the same time.
     pub parallelism: u32,
@@ -24,40 +37,83 @@ pub struct Spec {
     pub active_deadline: Option<Millis>,
     /// What happens when a container fails.
     pub restart_policy: RestartPolicy,
+    /// It rests: no Pods.
+    pub suspend: bool,
+    /// When a Pod that is being stopped is replaced.
+    pub replacement: Replacement,
+    /// What certain failures mean.
+    pub failure_policy: Option<FailurePolicy>,
+    /// Each completion has an index.
+    pub indexed: Option<Indexed>,
+    /// It is deleted so long after it finished.
+    pub ttl: Option<Millis>,
+    /// Another controller sees to it: it is not touched.
+    pub managed_elsewhere: bool,
+}
+
+/// What only Indexed Jobs ask.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Indexed {
+    /// Failures each index takes; it fails for good with the next.
+    pub backoff_limit: Option<u32>,
+    /// The Job fails when more indexes have failed.
+    pub max_failed: Option<u32>,
+    /// When it has succeeded although not all indexes have; empty: then only.
+    pub success_policy: Vec<SuccessRule>,
 }
 
 /// What happens when a container fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RestartPolicy {
     /// Its Pod fails; the Job makes another.
+    #[default]
     Never,
     /// It is started again in the same Pod.
     OnFailure,
 }
 
+/// When a Pod that is being stopped is replaced, and counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replacement {
+    /// At once: it has failed, whatever its containers exit with.
+    #[default]
+    TerminatingOrFailed,
+    /// When it has come to its end, as that end says.
+    Failed,
+}
+
 /// A Job: what is asked, and what became of it so far.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Job {
     /// What is asked.
     pub spec: Spec,
     /// How far it is.
     pub phase: Phase,
-    /// Pods that succeeded and were counted.
+    /// More about its verdict, for people, where the verdict does not say all.
+    pub detail: Option<String>,
+    /// Pods that succeeded and were counted; of an Indexed Job, indexes.
     pub succeeded: u32,
     /// Pods that failed and were counted.
     pub failed: u32,
-    /// When it was first looked at.
-    pub started: Option<Steady>,
+    /// Since when it has been going on; `None` before that, and while it rests.
+    pub started: Option<Now>,
+    /// When it was over.
+    pub finished: Option<Now>,
+    /// Whether it rests; `None` if it never did.
+    pub suspended: Option<bool>,
     /// What paces the next Pod.
     pub backoff: JobBackoff,
+    /// Where its indexes stand, if it is Indexed.
+    pub indexes: Option<Box<IndexTable>>,
     /// It is being deleted in the foreground: it goes when its Pods have gone.
     pub deleting: bool,
 }
 
 /// How far a Job is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
     /// Its work goes on.
+    #[default]
     Active,
     /// Its fate is known, some of its Pods still stop.
     Finishing(Verdict),
@@ -68,19 +124,34 @@ pub enum Phase {
 /// How a Job ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// As many Pods succeeded as were asked for.
-    Complete,
+    /// It succeeded.
+    Complete(Success),
     /// It failed.
     Failed(Failure),
+}
+
+/// Why a Job succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Success {
+    /// As many Pods succeeded as were asked for.
+    CompletionsReached,
+    /// A rule of its success policy is met.
+    SuccessPolicy,
 }
 
 /// Why a Job failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
+    /// A rule of its failure policy says so.
+    PodFailurePolicy,
     /// More failures than `backoffLimit` allows.
     BackoffLimitExceeded,
     /// It went on for longer than `activeDeadlineSeconds`.
     DeadlineExceeded,
+    /// More failed indexes than `maxFailedIndexes` allows.
+    MaxFailedIndexesExceeded,
+    /// Every index is decided, and some have failed.
+    FailedIndexes,
 }
 
 /// A Job's Pods that have not finished, added up. Whoever holds the Pods keeps the sums.
@@ -118,15 +189,30 @@ impl Live {
     }
 }
 
-/// A Pod that has finished and was not counted yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A Pod that is to be counted: it has finished, or it is being stopped and that is enough ([`Replacement`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodExit {
     /// Every container exited 0.
     pub succeeded: bool,
     /// The agent went down under it, so that its failure says nothing about the guest.
     pub interrupted: bool,
+    /// It was deleted.
+    pub deleted: bool,
     /// When its last container ended.
     pub at: Steady,
+    /// Its index, in an Indexed Job.
+    pub index: Option<u32>,
+    /// How it failed, for a Job with a policy about that.
+    pub failed: Option<Box<Failed>>,
+}
+
+/// How much may be planned at once, so that recording it has a size (Kubernetes: 500 of each).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Portion {
+    /// Pods made.
+    pub make: u32,
+    /// Pods stopped.
+    pub stop: u32,
 }
 
 /// What to do about a Job.
@@ -134,47 +220,62 @@ pub struct PodExit {
 pub struct JobPlan {
     /// The Job afterwards, with the exits counted.
     pub next: Job,
-    /// So many Pods are to be made.
-    pub create: u32,
-    /// Pods that are to be stopped.
-    pub stop: Stop,
+    /// It is not as it was.
+    pub changed: bool,
+    /// Pods that are to be made.
+    pub create: Vec<Seed>,
+    /// So many active Pods are to be stopped: first those beyond the first of an index or of no index that there is, then
+    /// those that have come least far ([`Rank`]). Those that count as failures `next` has counted.
+    pub stop: u32,
     /// Ask again then, if nothing happens before.
     pub wake: Option<Steady>,
+    /// Its time to live is over: it is to be deleted, in the foreground.
+    pub expired: bool,
     /// The Job is gone.
     pub remove: bool,
     /// There is more to make or stop than one portion: apply this and ask again.
     pub more: bool,
 }
 
-/// Which Pods are to be stopped: so many, those that have come least far first ([`Rank`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// None.
-    None,
-    /// They do not count as failures.
-    Surplus(u32),
-    /// They count as failures; the plan's `next` has them.
-    Failed(u32),
-}
-
-/// What to do about `job`. `live` are its Pods that have not finished, `exits` all those that have since it was last asked.
-/// No more than `portion` Pods are made or stopped at once (Kubernetes: 500), so that recording it has a size.
+/// What to do about `job`. `live` are its Pods that have not finished, `exits` those that are to be counted.
 ///
 /// Applying the plan and asking again, at the same time, gives an empty plan, unless it said there is more.
-pub fn reconcile(job: &Job, live: Live, exits: &[PodExit], portion: u32, now: Now) -> JobPlan {
-    let mut next = job.clone();
-    count(&mut next, exits);
-    if job.deleting {
+pub fn reconcile(job: Job, live: Live, exits: &[PodExit], portion: Portion, now: Now) -> JobPlan {
+    let before = job.progress();
+    let mut plan = decide(job, live, exits, portion, now);
+    if let Phase::Finished(_) = plan.next.phase
+        && !plan.next.deleting
+    {
+        let since = *plan.next.finished.get_or_insert(now);
+        let expires = plan.next.spec.ttl.map(|ttl| since.steady + ttl);
+        plan.expired = expires.is_some_and(|at| at <= now.steady);
+        plan.wake = expires.filter(|_| !plan.expired);
+    }
+    plan.changed = !exits.is_empty() || plan.next.progress() != before;
+    plan
+}
+
+fn decide(job: Job, live: Live, exits: &[PodExit], portion: Portion, now: Now) -> JobPlan {
+    let mut next = job;
+    next.fit();
+    let fatal = next.count(exits);
+    if next.deleting {
         return dissolve(next, live, portion);
+    }
+    if next.spec.managed_elsewhere {
+        return JobPlan::idle(next);
     }
     match next.phase {
         Phase::Finished(_) => JobPlan::idle(next),
         Phase::Finishing(verdict) => finish(next, verdict, live, portion),
         Phase::Active => {
-            let started = *next.started.get_or_insert(now.steady);
-            match failure(&next, live, started, now.steady) {
-                Some(failure) => finish(next, Verdict::Failed(failure), live, portion),
-                None => work(next, live, portion, started, now.steady),
+            if !next.spec.suspend {
+                next.started.get_or_insert(now);
+            }
+            next.detail = fatal;
+            match fate(&mut next, live, now.steady) {
+                Some(verdict) => finish(next, verdict, live, portion),
+                None => work(next, live, portion, now),
             }
         }
     }
@@ -182,404 +283,232 @@ pub fn reconcile(job: &Job, live: Live, exits: &[PodExit], portion: u32, now: No
 
 impl JobPlan {
     fn idle(next: Job) -> JobPlan {
-        JobPlan { next, create: 0, stop: Stop::None, wake: None, remove: false, more: false }
+        JobPlan {
+            next,
+            changed: false,
+            create: Vec::new(),
+            stop: 0,
+            wake: None,
+            expired: false,
+            remove: false,
+            more: false,
+        }
     }
 
-    /// With the first portion of `pods` to be stopped in this way.
-    fn stopping(self, how: fn(u32) -> Stop, pods: u32, portion: u32) -> JobPlan {
-        let stop = if pods == 0 { Stop::None } else { how(pods.min(portion)) };
-        JobPlan { stop, more: pods > portion, ..self }
+    /// With the first portion of `pods` to be stopped.
+    fn stopping(self, pods: u32, portion: Portion) -> JobPlan {
+        JobPlan { stop: pods.min(portion.stop), more: pods > portion.stop, ..self }
+    }
+
+    fn waking(mut self, at: Option<Steady>) -> JobPlan {
+        self.wake = [self.wake, at].into_iter().flatten().min();
+        self
     }
 }
 
-/// Counts `exits`, and lets them pace the next Pod: a success starts the sequence anew, failures after it count again.
-fn count(job: &mut Job, exits: &[PodExit]) {
-    if exits.is_empty() {
-        return;
+/// What of a Job changes by being looked at; its sets change only with these.
+type Progress = (Phase, [u32; 3], [Option<Now>; 2], Option<bool>, JobBackoff);
+
+impl Job {
+    fn progress(&self) -> Progress {
+        let delayed = self.indexes.as_ref().map_or(0, |table| table.delayed());
+        let counts = [self.succeeded, self.failed, delayed];
+        (self.phase, counts, [self.started, self.finished], self.suspended, self.backoff)
     }
-    let last_success = exits.iter().filter(|exit| exit.succeeded).map(|exit| exit.at).max();
-    if last_success.is_some() {
-        job.backoff = JobBackoff::default();
+
+    /// Takes up what changed in the spec.
+    fn fit(&mut self) {
+        let Some(indexed) = &self.spec.indexed else { return };
+        let table = self.indexes.get_or_insert_default();
+        let waits = self.spec.replacement == Replacement::Failed;
+        table.fit(self.spec.completions.unwrap_or(0), waits, &indexed.success_policy);
+        self.succeeded = table.completed().count();
     }
-    for exit in exits {
-        if exit.succeeded {
-            job.succeeded += 1;
-            continue;
+
+    /// Counts `exits`, and lets them pace the next Pod: a success starts the sequence anew, failures after it count again.
+    /// Says why, if a rule ends the Job for one of them.
+    fn count(&mut self, exits: &[PodExit]) -> Option<String> {
+        let mut fatal = None;
+        if exits.is_empty() {
+            return fatal;
         }
-        job.failed += 1;
-        // Killed guests did not fail: the device did. They count towards backoffLimit, as on a cluster, but wait no
-        // longer than they would have, else one power cut of four guests would cost 80 s.
-        if !exit.interrupted && last_success.is_none_or(|success| exit.at > success) {
-            job.backoff.failures += 1;
-            job.backoff.last_failure = job.backoff.last_failure.max(Some(exit.at));
+        // What ends after its Job has succeeded is of no account any more.
+        if matches!(self.phase, Phase::Finishing(Verdict::Complete(_)) | Phase::Finished(_)) {
+            return fatal;
+        }
+        let failing = matches!(self.phase, Phase::Finishing(_));
+        let last_success = exits.iter().filter(|exit| exit.succeeded).map(|exit| exit.at).max();
+        if last_success.is_some() {
+            self.backoff = JobBackoff::default();
+        }
+        for exit in exits {
+            if self.indexes.as_ref().is_some_and(|table| exit.index.is_none_or(|index| !table.has(index))) {
+                continue;
+            }
+            // A failed Job counts whatever it takes down as failed.
+            if exit.succeeded && !(failing && exit.deleted) {
+                self.count_success(exit);
+                continue;
+            }
+            let policy = self.spec.failure_policy.as_ref();
+            let (action, why) = policy
+                .zip(exit.failed.as_ref())
+                .map_or((FailureAction::Count, String::new()), |(policy, failed)| policy.judge(failed));
+            if action == FailureAction::FailJob {
+                fatal.get_or_insert(why);
+            }
+            // Killed guests did not fail: the device did. They count towards backoffLimit, as on a cluster, but wait no
+            // longer than they would have, else one power cut of four guests would cost 80 s.
+            let delays = !exit.interrupted && last_success.is_none_or(|success| exit.at > success);
+            if delays {
+                self.backoff.failures = self.backoff.failures.saturating_add(1);
+                self.backoff.last_failure = self.backoff.last_failure.max(Some(exit.at));
+            }
+            self.count_failure(exit, action);
+        }
+        fatal
+    }
+
+    fn count_success(&mut self, exit: &PodExit) {
+        if let Some((indexed, table)) = self.spec.indexed.as_ref().zip(self.indexes.as_mut())
+            && let Some(index) = exit.index
+        {
+            table.complete(index, &indexed.success_policy);
+            self.failed += table.settle(index);
+            self.succeeded = table.completed().count();
+        } else {
+            self.succeeded += 1;
+        }
+    }
+
+    fn count_failure(&mut self, exit: &PodExit, action: FailureAction) {
+        let limit = self.spec.indexed.as_ref().and_then(|indexed| indexed.backoff_limit);
+        let Some(((limit, table), index)) = limit.zip(self.indexes.as_mut()).zip(exit.index) else {
+            self.failed += u32::from(action != FailureAction::Ignore);
+            return;
+        };
+        let delayed = table.delayed();
+        let failure = IndexFailure {
+            ignored: action == FailureAction::Ignore,
+            for_good: action == FailureAction::FailIndex,
+            delays: (!exit.interrupted).then_some(exit.at),
+        };
+        if table.fail(index, failure, limit) {
+            self.failed += 1 + table.settle(index);
+        } else if table.delayed() == delayed && !failure.ignored {
+            self.failed += 1;
         }
     }
 }
 
 /// The Job is being deleted: its Pods go first, and nothing counts any more.
-fn dissolve(next: Job, live: Live, portion: u32) -> JobPlan {
+fn dissolve(next: Job, live: Live, portion: Portion) -> JobPlan {
     let remove = live.active == 0 && live.terminating == 0;
-    JobPlan { remove, ..JobPlan::idle(next).stopping(Stop::Surplus, live.active, portion) }
+    JobPlan { remove, ..JobPlan::idle(next).stopping(live.active, portion) }
 }
 
 /// The Job's fate is known: whatever still runs is stopped, and when nothing does, it is over.
-fn finish(mut next: Job, verdict: Verdict, live: Live, portion: u32) -> JobPlan {
+fn finish(mut next: Job, verdict: Verdict, live: Live, portion: Portion) -> JobPlan {
     let over = live.active == 0 && live.terminating == 0;
     next.phase = if over { Phase::Finished(verdict) } else { Phase::Finishing(verdict) };
-    // Pods that a failed Job takes down count as failed in the same breath.
-    next.failed += live.active.min(portion);
-    JobPlan::idle(next).stopping(Stop::Failed, live.active, portion)
+    next.failed += next.indexes.as_mut().map_or(0, |table| table.settle_all());
+    if let Verdict::Failed(_) = verdict {
+        // Pods that a failed Job takes down count as failed in the same breath.
+        next.failed += live.active.min(portion.stop);
+    }
+    JobPlan::idle(next).stopping(live.active, portion)
 }
 
-fn failure(job: &Job, live: Live, started: Steady, now: Steady) -> Option<Failure> {
+/// Whether the Job ends, before its Pods are looked at. The first that holds decides.
+fn fate(job: &mut Job, live: Live, now: Steady) -> Option<Verdict> {
     let limit = job.spec.backoff_limit;
+    if job.detail.is_some() {
+        return Some(Verdict::Failed(Failure::PodFailurePolicy));
+    }
     // With OnFailure the restarts of live Pods count. Limits 0 and 1 both end with the first restart.
     let restarted_too_often =
         job.spec.restart_policy == RestartPolicy::OnFailure && live.restarts > 0 && live.restarts >= limit;
-    if job.failed > limit || restarted_too_often {
-        return Some(Failure::BackoffLimitExceeded);
+    let delayed = job.indexes.as_ref().map_or(0, |table| table.delayed());
+    if job.failed.saturating_add(delayed) > limit || restarted_too_often {
+        return Some(Verdict::Failed(Failure::BackoffLimitExceeded));
     }
-    let deadline = started + job.spec.active_deadline?;
-    (now >= deadline).then_some(Failure::DeadlineExceeded)
+    if job.deadline().is_some_and(|deadline| deadline <= now) {
+        return Some(Verdict::Failed(Failure::DeadlineExceeded));
+    }
+    let (indexed, table) = job.spec.indexed.as_ref().zip(job.indexes.as_ref())?;
+    if indexed.backoff_limit.is_some() {
+        let failed = table.failed().count();
+        if indexed.max_failed.is_some_and(|most| failed > most) {
+            return Some(Verdict::Failed(Failure::MaxFailedIndexesExceeded));
+        }
+        if failed > 0 && failed + job.succeeded >= job.spec.completions.unwrap_or(0) {
+            return Some(Verdict::Failed(Failure::FailedIndexes));
+        }
+    }
+    let rule = table.met(&indexed.success_policy)?;
+    job.detail = Some(format!("Matched rules at index {rule}"));
+    Some(Verdict::Complete(Success::SuccessPolicy))
 }
 
-fn work(next: Job, live: Live, portion: u32, started: Steady, now: Steady) -> JobPlan {
-    let wanted = match next.spec.completions {
-        Some(completions) => next.spec.parallelism.min(completions.saturating_sub(next.succeeded)),
-        None if next.succeeded == 0 => next.spec.parallelism,
-        // A work queue makes nothing more after its first success, and stops nothing either.
-        None => live.active,
-    };
-    let enough = match next.spec.completions {
-        Some(completions) => next.succeeded >= completions,
-        None => next.succeeded > 0,
-    };
-    if enough && live.active == 0 {
-        return finish(next, Verdict::Complete, live, portion);
+impl Job {
+    /// When it will have gone on for too long; a Job that rests does not.
+    fn deadline(&self) -> Option<Steady> {
+        let started = self.started.filter(|_| !self.spec.suspend)?;
+        Some(started.steady + self.spec.active_deadline?)
     }
-    let deadline = next.spec.active_deadline.map(|length| started + length);
-    if live.active > wanted {
-        let surplus = live.active - wanted;
-        return JobPlan { wake: deadline, ..JobPlan::idle(next).stopping(Stop::Surplus, surplus, portion) };
+
+    /// How many Pods it should have, and whether enough have succeeded.
+    fn wanted(&self, live: Live) -> (u32, bool) {
+        let enough = match self.spec.completions {
+            Some(completions) => self.succeeded >= completions,
+            None => self.succeeded > 0,
+        };
+        let wanted = match self.spec.completions {
+            _ if self.spec.suspend => 0,
+            Some(completions) => self.spec.parallelism.min(completions.saturating_sub(self.succeeded)),
+            None if self.succeeded == 0 => self.spec.parallelism,
+            // A work queue makes nothing more after its first success, and stops nothing either.
+            None => live.active,
+        };
+        (wanted, enough)
     }
-    let missing = wanted - live.active;
+}
+
+fn work(mut next: Job, live: Live, portion: Portion, now: Now) -> JobPlan {
+    let (wanted, enough) = next.wanted(live);
+    if enough && wanted == 0 {
+        return finish(next, Verdict::Complete(Success::CompletionsReached), live, portion);
+    }
+    if next.spec.suspend {
+        next.suspended = Some(true);
+        next.started = None;
+    } else if next.suspended == Some(true) {
+        next.suspended = Some(false);
+    }
+    let deadline = next.deadline();
+    let misplaced = next.indexes.as_ref().map_or(0, |table| table.misplaced(live.active));
+    let surplus = live.active.saturating_sub(wanted).max(misplaced);
+    if surplus > 0 {
+        return JobPlan::idle(next).stopping(surplus, portion).waking(deadline);
+    }
+    let held = if next.spec.replacement == Replacement::Failed { live.terminating } else { 0 };
+    let missing = wanted.saturating_sub(live.active).saturating_sub(held);
+    make(next, missing, portion.make, now.steady).waking(deadline)
+}
+
+/// Makes the Pods that are missing, unless they have to wait.
+fn make(mut next: Job, missing: u32, most: u32, now: Steady) -> JobPlan {
+    let each_index_waits = next.spec.indexed.as_ref().is_some_and(|indexed| indexed.backoff_limit.is_some());
     // A running delay holds every new Pod back, also one that a greater parallelism asks for.
-    match next.backoff.until().filter(|until| *until > now) {
-        Some(until) if missing > 0 => {
-            let wake = deadline.map_or(until, |deadline| deadline.min(until));
-            JobPlan { wake: Some(wake), ..JobPlan::idle(next) }
-        }
-        _ => JobPlan {
-            create: missing.min(portion),
-            wake: deadline,
-            more: missing > portion,
-            ..JobPlan::idle(next)
-        },
+    if let Some(until) = next.backoff.until().filter(|until| *until > now && !each_index_waits) {
+        return JobPlan::idle(next).waking(Some(until).filter(|_| missing > 0));
     }
-}
-
-/// Orders a Job's Pods for [`Stop::Surplus`]: the smallest is stopped first. Kubernetes' order: Pods without a node before
-/// those with one, Pending before Running, more restarts before fewer, newer before older.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rank {
-    /// It has a node.
-    pub assigned: bool,
-    /// Its containers have started.
-    pub running: bool,
-    /// All of them run.
-    pub ready: bool,
-    /// How often they were started again; more goes first.
-    pub restarts: std::cmp::Reverse<u32>,
-    /// When it was made; newer goes first.
-    pub ordinal: std::cmp::Reverse<u64>,
-}
-
-#[cfg(test)]
-mod tests {
-    use arbtest::arbtest;
-    use expect_test::{Expect, expect};
-
-    use super::*;
-
-    fn job(restart_policy: RestartPolicy, completions: Option<u32>, parallelism: u32, limit: u32) -> Job {
-        Job {
-            spec: Spec {
-                parallelism,
-                completions,
-                backoff_limit: limit,
-                active_deadline: None,
-                restart_policy,
-            },
-            phase: Phase::Active,
-            succeeded: 0,
-            failed: 0,
-            started: None,
-            backoff: JobBackoff::default(),
-            deleting: false,
-        }
-    }
-
-    fn once() -> Job {
-        job(RestartPolicy::Never, Some(1), 1, 6)
-    }
-
-    fn active(active: u32) -> Live {
-        Live { active, ..Live::default() }
-    }
-
-    fn failed_at(seconds: i64) -> PodExit {
-        PodExit { succeeded: false, interrupted: false, at: Steady(seconds * 1000) }
-    }
-
-    fn succeeded_at(seconds: i64) -> PodExit {
-        PodExit { succeeded: true, ..failed_at(seconds) }
-    }
-
-    fn check(job: &Job, live: Live, exits: &[PodExit], seconds: i64, expected: Expect) {
-        let plan = reconcile(job, live, exits, 500, Now::at(seconds * 1000));
-        let wake = plan.wake.map_or(String::new(), |wake| format!(" wake {}s", wake.0 / 1000));
-        let Job { phase, succeeded, failed, .. } = plan.next;
-        let remove = if plan.remove { " remove" } else { "" };
-        expected.assert_eq(&format!(
-            "create {} stop {:?} {succeeded}+/{failed}- {phase:?}{wake}{remove}",
-            plan.create, plan.stop
-        ));
-    }
-
-    #[test]
-    fn makes_as_many_pods_as_run_at_once_and_are_still_needed() {
-        check(&once(), active(0), &[], 0, expect!["create 1 stop None 0+/0- Active"]);
-        let wide = job(RestartPolicy::Never, Some(10), 4, 6);
-        check(&wide, active(0), &[], 0, expect!["create 4 stop None 0+/0- Active"]);
-        check(&wide, active(3), &[succeeded_at(1)], 1, expect!["create 1 stop None 1+/0- Active"]);
-        let nearly = Job { succeeded: 8, ..wide };
-        check(&nearly, active(0), &[], 1, expect!["create 2 stop None 8+/0- Active"]);
-    }
-
-    #[test]
-    fn completes_when_the_last_needed_pod_has_succeeded() {
-        check(
-            &once(),
-            active(0),
-            &[succeeded_at(3)],
-            3,
-            expect!["create 0 stop None 1+/0- Finished(Complete)"],
-        );
-        let none = job(RestartPolicy::Never, Some(0), 1, 6);
-        check(&none, active(0), &[], 0, expect!["create 0 stop None 0+/0- Finished(Complete)"]);
-    }
-
-    #[test]
-    fn waits_ten_seconds_after_the_first_failure() {
-        check(&once(), active(0), &[failed_at(5)], 6, expect!["create 0 stop None 0+/1- Active wake 15s"]);
-        let waiting = reconcile(&once(), active(0), &[failed_at(5)], 500, Now::at(6000)).next;
-        check(&waiting, active(0), &[], 15, expect!["create 1 stop None 0+/1- Active"]);
-    }
-
-    #[test]
-    fn five_pods_that_fail_together_cost_160_seconds() {
-        let wide = job(RestartPolicy::Never, Some(9), 5, 6);
-        let exits = [1, 1, 1, 1, 1].map(failed_at);
-        check(&wide, active(0), &exits, 1, expect!["create 0 stop None 0+/5- Active wake 161s"]);
-    }
-
-    #[test]
-    fn an_interruption_counts_but_does_not_delay() {
-        let cut = PodExit { interrupted: true, ..failed_at(5) };
-        check(&once(), active(0), &[cut], 5, expect!["create 1 stop None 0+/1- Active"]);
-    }
-
-    #[test]
-    fn a_success_starts_the_delays_anew() {
-        let wide = job(RestartPolicy::Never, Some(9), 1, 6);
-        check(
-            &wide,
-            active(0),
-            &[failed_at(1), succeeded_at(2)],
-            2,
-            expect!["create 1 stop None 1+/1- Active"],
-        );
-        check(
-            &wide,
-            active(0),
-            &[succeeded_at(2), failed_at(3)],
-            3,
-            expect!["create 0 stop None 1+/1- Active wake 13s"],
-        );
-    }
-
-    #[test]
-    fn fails_beyond_its_backoff_limit_and_takes_its_pods_down() {
-        let strict = Job { failed: 2, ..job(RestartPolicy::Never, Some(9), 3, 2) };
-        check(
-            &strict,
-            active(2),
-            &[failed_at(33)],
-            33,
-            expect!["create 0 stop Failed(2) 0+/5- Finishing(Failed(BackoffLimitExceeded))"],
-        );
-        let none = job(RestartPolicy::Never, Some(1), 1, 0);
-        check(
-            &none,
-            active(0),
-            &[failed_at(1)],
-            1,
-            expect!["create 0 stop None 0+/1- Finished(Failed(BackoffLimitExceeded))"],
-        );
-    }
-
-    #[test]
-    fn with_on_failure_the_restarts_of_live_pods_count() {
-        let restarts = |restarts| Live { active: 1, restarts, ..Live::default() };
-        for limit in [0, 1] {
-            let strict = job(RestartPolicy::OnFailure, Some(1), 1, limit);
-            check(&strict, restarts(0), &[], 1, expect!["create 0 stop None 0+/0- Active"]);
-            check(
-                &strict,
-                restarts(1),
-                &[],
-                1,
-                expect!["create 0 stop Failed(1) 0+/1- Finishing(Failed(BackoffLimitExceeded))"],
-            );
-        }
-        let two = job(RestartPolicy::OnFailure, Some(1), 1, 2);
-        check(&two, restarts(1), &[], 1, expect!["create 0 stop None 0+/0- Active"]);
-    }
-
-    #[test]
-    fn fails_at_its_deadline_also_while_it_waits() {
-        let mut timed = once();
-        timed.spec.active_deadline = Some(Millis::from_secs(5));
-        check(&timed, active(0), &[], 0, expect!["create 1 stop None 0+/0- Active wake 5s"]);
-        timed.started = Some(Steady(0));
-        check(
-            &timed,
-            active(1),
-            &[],
-            5,
-            expect!["create 0 stop Failed(1) 0+/1- Finishing(Failed(DeadlineExceeded))"],
-        );
-        check(&timed, active(0), &[failed_at(1)], 1, expect!["create 0 stop None 0+/1- Active wake 5s"]);
-        timed.spec.active_deadline = Some(Millis(0));
-        check(
-            &timed,
-            active(0),
-            &[],
-            0,
-            expect!["create 0 stop None 0+/0- Finished(Failed(DeadlineExceeded))"],
-        );
-    }
-
-    #[test]
-    fn a_work_queue_replaces_nothing_after_its_first_success() {
-        let queue = job(RestartPolicy::Never, None, 3, 6);
-        check(&queue, active(0), &[], 0, expect!["create 3 stop None 0+/0- Active"]);
-        let begun = Job { succeeded: 1, ..queue };
-        check(&begun, active(1), &[failed_at(6)], 6, expect!["create 0 stop None 1+/1- Active"]);
-        check(
-            &begun,
-            active(0),
-            &[succeeded_at(9)],
-            9,
-            expect!["create 0 stop None 2+/0- Finished(Complete)"],
-        );
-    }
-
-    #[test]
-    fn less_parallelism_stops_the_surplus_without_counting_it() {
-        let narrow = job(RestartPolicy::Never, Some(9), 1, 6);
-        check(&narrow, active(4), &[], 0, expect!["create 0 stop Surplus(3) 0+/0- Active"]);
-    }
-
-    #[test]
-    fn a_deleted_job_goes_after_its_pods() {
-        let going = Job { deleting: true, ..once() };
-        check(&going, active(1), &[], 0, expect!["create 0 stop Surplus(1) 0+/0- Active"]);
-        let stopping = Live { terminating: 1, ..Live::default() };
-        check(&going, stopping, &[], 0, expect!["create 0 stop None 0+/0- Active"]);
-        check(&going, active(0), &[], 0, expect!["create 0 stop None 0+/0- Active remove"]);
-    }
-
-    fn any_world(u: &mut arbitrary::Unstructured<'_>) -> arbitrary::Result<(Job, Live, Vec<PodExit>, Now)> {
-        let policy = if u.arbitrary()? { RestartPolicy::Never } else { RestartPolicy::OnFailure };
-        let completions = if u.arbitrary()? { Some(u.int_in_range(0..=20)?) } else { None };
-        let mut job = job(policy, completions, u.int_in_range(0..=8)?, u.int_in_range(0..=6)?);
-        if u.arbitrary()? {
-            job.spec.active_deadline = Some(Millis(u.int_in_range(0..=100_000)?));
-        }
-        job.succeeded = u.int_in_range(0..=completions.unwrap_or(3))?;
-        job.failed = u.int_in_range(0..=job.spec.backoff_limit)?;
-        job.deleting = u.ratio(1, 8)?;
-        let active = u.int_in_range(0..=8)?;
-        let live = Live {
-            active,
-            ready: u.int_in_range(0..=active)?,
-            terminating: u.int_in_range(0..=3)?,
-            restarts: u.int_in_range(0..=6)?,
-        };
-        let mut exits = Vec::new();
-        for _ in 0..u.int_in_range(0..=4)? {
-            let at = Steady(u.int_in_range(0..=100_000)?);
-            exits.push(PodExit { succeeded: u.arbitrary()?, interrupted: u.arbitrary()?, at });
-        }
-        Ok((job, live, exits, Now::at(u.int_in_range(0..=200_000)?)))
-    }
-
-    fn applied(live: Live, plan: &JobPlan) -> Live {
-        let stopped = match plan.stop {
-            Stop::None => 0,
-            Stop::Surplus(pods) | Stop::Failed(pods) => pods,
-        };
-        let active = live.active + plan.create - stopped;
-        // What is stopped no longer restarts; which Pods that concerns is not the Job's to know, so here it is all or none.
-        let restarts = if stopped > 0 { 0 } else { live.restarts };
-        Live { active, ready: live.ready.min(active), terminating: live.terminating + stopped, restarts }
-    }
-
-    #[test]
-    fn applying_a_plan_and_asking_again_gives_an_empty_plan() {
-        arbtest(|u| {
-            let (job, live, exits, now) = any_world(u)?;
-            let portion = u.int_in_range(1..=8)?;
-            let whole = reconcile(&job, live, &exits, u32::MAX, now);
-            let mut plan = reconcile(&job, live, &exits, portion, now);
-            let mut left = applied(live, &plan);
-            while plan.more {
-                plan = reconcile(&plan.next, left, &[], portion, now);
-                left = applied(left, &plan);
-            }
-            assert_eq!(left.active, applied(live, &whole).active, "portions add up");
-            assert_eq!((plan.next.succeeded, plan.next.failed), (whole.next.succeeded, whole.next.failed));
-            let again = reconcile(&plan.next, left, &[], portion, now);
-            assert_eq!((again.create, again.stop), (0, Stop::None), "{plan:?}");
-            assert_eq!((again.next.succeeded, again.next.failed), (plan.next.succeeded, plan.next.failed));
-            Ok(())
-        });
-    }
-
-    #[test]
-    fn never_runs_more_than_asked() {
-        arbtest(|u| {
-            let (job, live, exits, now) = any_world(u)?;
-            let plan = reconcile(&job, live, &exits, 500, now);
-            assert!(plan.create == 0 || live.active + plan.create <= job.spec.parallelism);
-            Ok(())
-        });
-    }
-
-    #[test]
-    fn more_time_never_unfinishes_a_job() {
-        arbtest(|u| {
-            let (job, live, exits, now) = any_world(u)?;
-            let next = reconcile(&job, live, &exits, 500, now).next;
-            if let Phase::Finished(verdict) = next.phase {
-                let later = Now::at(now.steady.0 + u.int_in_range(0..=1_000_000)?);
-                assert_eq!(
-                    reconcile(&next, Live::default(), &[], 500, later).next.phase,
-                    Phase::Finished(verdict)
-                );
-            }
-            Ok(())
-        });
-    }
+    let Some((indexed, table)) = next.spec.indexed.as_ref().zip(next.indexes.as_mut()) else {
+        let create = vec![Seed::default(); usize::try_from(missing.min(most)).unwrap_or(usize::MAX)];
+        return JobPlan { create, more: missing > most, ..JobPlan::idle(next) };
+    };
+    let found = table.seeds(indexed, missing, most, now);
+    let replaced: u32 = found.seeds.iter().filter_map(|seed| Some(table.replaced(seed.index?))).sum();
+    next.failed += replaced;
+    JobPlan { create: found.seeds, wake: found.wake, more: found.more, ..JobPlan::idle(next) }
 }

@@ -19,6 +19,14 @@ pub fn generate(prefix: &str, key: u64, ordinal: u64) -> String {
     format!("{}{}", &prefix[..cut], ending(key, ordinal))
 }
 
+/// What names of an Indexed Job's Pods begin with: `<job>-<index>-`; of that the Job's part is cut.
+pub fn indexed_prefix(job: &str, index: u32) -> String {
+    let rest = format!("-{index}-");
+    let most = PREFIX_MAX.saturating_sub(rest.len());
+    let cut = (0..=most.min(job.len())).rev().find(|at| job.is_char_boundary(*at)).unwrap_or(0);
+    format!("{}{rest}", &job[..cut])
+}
+
 fn ending(key: u64, ordinal: u64) -> String {
     // Multiplying by a number without the factor 3 and adding are one-to-one modulo 3¹⁵, and so is moving digits.
     let multiplier = (key % ENDINGS) / 3 * 3 + 1;
@@ -56,5 +64,13 @@ mod tests {
         assert_eq!(name.len(), "nightly-backup-".len() + 5);
         assert_eq!(generate(&"a".repeat(63), 77, 3).len(), 63);
         assert_eq!(generate("a-", 77, 3), generate("a-", 77, 3));
+    }
+
+    #[test]
+    fn the_index_stays_whole_in_a_long_name() {
+        assert_eq!(indexed_prefix("job", 7), "job-7-");
+        let long = indexed_prefix(&"a".repeat(60), 12_345);
+        assert_eq!(long, format!("{}-12345-", "a".repeat(51)));
+        assert_eq!(generate(&long, 77, 0).len(), 63);
     }
 }
