@@ -18,6 +18,7 @@ pub mod manifest;
 mod node;
 pub mod programs;
 mod said;
+pub mod transcript;
 mod watching;
 
 use std::time::Duration;

@@ -47,7 +47,7 @@ const WORK: Duration = Duration::from_secs(120);
 /// Lines of the agent's log that are shown when the demo fails.
 const TAIL: usize = 20;
 
-fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     let screen = Screen::stdout();
     screen.heading("Building the guests, wickd and wick");
     guests::build()?;

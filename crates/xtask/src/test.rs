@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::screen::{Screen, seconds};
-use crate::{guests, project, tools};
+use crate::{demo, guests, project, tools};
 
 pub(crate) const COMMAND: crate::Command = crate::Command {
     name: "test",
     about: "Runs everything CI runs",
     help: "
-Format, lints with warnings as errors, the guests, a build of everything, and every test, end to
-end ones included. Stops at the first step that fails. Each step is timed. With `CI` set it also
+Format, lints with warnings as errors, the guests, a build of everything, the demo, and every
+test, end to end ones included. Stops at the first step that fails. Each step is timed. With `CI` set it also
 installs the tools of other people's clients; tests that lack theirs then fail, and are skipped
 otherwise.",
     run: crate::Run::Alone(run),
@@ -24,13 +24,15 @@ otherwise.",
 /// A part of the whole: its name, and what it does.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 9] = [
     ("format", format),
     ("tools", tools::in_ci),
     ("lint the guests", guests::lint),
     ("build the guests", guests::build),
     ("lint", lint),
+    ("lint the client", lint_client),
     ("build", build),
+    ("demo", demo::run),
     ("test", test),
 ];
 
@@ -62,6 +64,13 @@ fn format() -> Result<()> {
 fn lint() -> Result<()> {
     let args = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
     project::run(&mut project::cargo(project::root(), args))
+}
+
+/// The one in Rust; its dependencies are where the tests look for them.
+fn lint_client() -> Result<()> {
+    let mut command = project::cargo(&project::client(), ["clippy", "--all-targets", "--locked"]);
+    command.arg("--target-dir").arg(project::target("tmp/clients-rust"));
+    project::run(command.args(["--", "-D", "warnings"]))
 }
 
 fn build() -> Result<()> {

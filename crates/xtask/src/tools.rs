@@ -6,7 +6,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -37,14 +37,21 @@ pub(crate) fn in_ci() -> Result<()> {
 }
 
 /// What tests call and a bare machine may lack: the program, and the Debian package that brings it.
-const PROGRAMS: [(&str, &str); 3] = [("npm", "npm"), ("python3", "python3-venv"), ("strace", "strace")];
+const PROGRAMS: [(&str, &str); 4] =
+    [("npm", "npm"), ("python3", "python3-venv"), ("strace", "strace"), ("systemd-analyze", "systemd")];
+
+/// What compiles C for WASI, as the README has it: packages that are of use together only.
+const C_FOR_WASI: [&str; 4] = ["clang", "lld", "wasi-libc", "libclang-rt-dev-wasm32"];
 
 /// Installs the programs that are missing, where there is apt-get to do it.
 fn programs() -> Result<()> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = |program: &str| std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
-    let missing: Vec<_> =
+    let mut missing: Vec<_> =
         PROGRAMS.iter().filter(|(program, _)| !found(program)).map(|(_, package)| *package).collect();
+    if !compiles_c()? {
+        missing.extend(C_FOR_WASI);
+    }
     if missing.is_empty() {
         return Ok(());
     }
@@ -53,6 +60,17 @@ fn programs() -> Result<()> {
     let mut install = Command::new("apt-get");
     install.args(["install", "--quiet", "--yes", "--no-install-recommends"]).args(&missing);
     run(&mut install, &wanted)
+}
+
+/// Tried, because which files clang needs, and where it looks for them, is different from one version to the next.
+fn compiles_c() -> Result<bool> {
+    let dir = tempfile::tempdir().context("no temporary directory")?;
+    let source = dir.path().join("nothing.c");
+    fs::write(&source, "int main(void) { return 0; }\n").with_context(|| source.display().to_string())?;
+    let mut clang = Command::new("clang");
+    clang.arg("--target=wasm32-wasi").arg(&source).arg("-o").arg(dir.path().join("nothing.wasm"));
+    let compiled = clang.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    Ok(compiled.is_ok_and(|status| status.success()))
 }
 
 fn install() -> Result<()> {
