@@ -70,7 +70,6 @@ impl NewJob {
         meta.namespace = metadata::namespace(&meta.namespace).to_owned();
         selector::drop_generated(&mut job);
         let support = support::check_message(&job);
-        errors.append(support.refused);
         check::default(&mut job);
         check::validate(&job, grants, &mut errors);
         let mut warnings = support.warnings;
@@ -81,6 +80,7 @@ impl NewJob {
                 pod_template::warn(template, &FieldPath::from("spec.template"), &mut warnings);
             }
         }
+        errors.append(support.refused);
         let more = warnings.len().saturating_sub(ERRORS_MAX);
         let mut warnings: Vec<_> = warnings.iter().take(ERRORS_MAX).map(Warning::to_string).collect();
         if more > 0 {
@@ -145,11 +145,18 @@ impl NewJob {
         let meta = job.metadata.get_or_insert_default();
         meta.labels = given.labels;
         meta.annotations = given.annotations;
-        // Whoever read the object means what is left out. A manifest that says nothing of owners does not take them away.
-        if !given.owner_references.is_empty() || !given.resource_version.is_empty() {
+        // Whoever read the object means what is left out. A manifest that says nothing of owners does not take them away,
+        // nor does one that begins to speak of parallelism ask for a work queue.
+        let has_read = !given.resource_version.is_empty();
+        if !given.owner_references.is_empty() || has_read {
             meta.owner_references = given.owner_references;
         }
         job.spec = self.job.spec;
+        if let (Some(spec), Some(stored)) = (&mut job.spec, &stored.spec)
+            && !has_read
+        {
+            spec.completions = spec.completions.or(stored.completions);
+        }
         selector::generate(&mut job);
         if job == *stored {
             return Ok(None);

@@ -23,6 +23,8 @@ pub mod pb;
 pub mod pod;
 mod pod_template;
 pub mod quantity;
+#[cfg(test)]
+mod rules;
 pub mod support;
 pub mod time;
 pub mod yaml;

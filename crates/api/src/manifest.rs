@@ -56,19 +56,23 @@ impl Document {
     /// Takes the object in, in this namespace if it names none itself. Everything that is wrong is told at once, in the
     /// order of the document: what cannot be read, and what cannot be of the rest.
     pub fn check(&self, namespace: &str, grants: &Grants) -> Result<NewJob, FieldErrors> {
-        let (object, unread, meant) = match (&self.object, &self.partial) {
+        match self.examine(namespace, grants) {
+            (Some(new), errors) if errors.is_empty() => Ok(new),
+            (_, errors) => Err(errors.cut()),
+        }
+    }
+
+    /// The same, with what was made of an object that is wrong.
+    pub(crate) fn examine(&self, namespace: &str, grants: &Grants) -> (Option<NewJob>, FieldErrors) {
+        let (object, mut errors, meant) = match (&self.object, &self.partial) {
             (Ok(object), _) => (object, FieldErrors::new(), &[][..]),
             (Err(unread), Some(partial)) => (&partial.object, unread.clone(), &partial.meant[..]),
-            (Err(unread), None) => return Err(unread.clone().cut()),
+            (Err(unread), None) => return (None, unread.clone()),
         };
         let Object::Job(job) = object else {
-            let mut errors = unread;
-            errors.push(
-                self.place.field("kind"),
-                Class::Unsupported,
-                "CronJob is not supported yet; Wick runs Job (batch/v1)",
-            );
-            return Err(errors.in_order_of(&self.source, &self.place).cut());
+            let detail = "CronJob is not supported yet; Wick runs Job (batch/v1)";
+            errors.push(self.place.field("kind"), Class::Unsupported, detail);
+            return (None, errors.in_order_of(&self.source, &self.place));
         };
         let mut job = Job::clone(job);
         let given = job.metadata.get_or_insert_default();
@@ -77,13 +81,9 @@ impl Document {
         }
         let (new, impossible) = NewJob::examine(job, grants);
         let mut impossible = impossible.under(&self.place);
-        impossible.retain(|error| !follows(error, &unread, meant));
-        let mut errors = unread;
+        impossible.retain(|error| !follows(error, &errors, meant));
         errors.append(impossible);
-        if errors.is_empty() {
-            return Ok(new);
-        }
-        Err(errors.in_order_of(&self.source, &self.place).cut())
+        (Some(new), errors.in_order_of(&self.source, &self.place))
     }
 }
 

@@ -36,16 +36,21 @@ pub(super) fn drop_generated(job: &mut Job) {
         return;
     }
     let uid = uid.to_owned();
-    for label in UIDS.into_iter().chain(NAMES) {
-        template.labels.remove(label);
-    }
-    // A Job has these labels only if it inherited them; one of its own by such a name is its owner's business.
     if let Some(meta) = &mut job.metadata
         && same(&meta.labels, UIDS) == Some(&uid)
     {
-        for label in UIDS.into_iter().chain(NAMES) {
-            meta.labels.remove(label);
+        // A Job has these labels only if it inherited them: with all others, unless more were added since.
+        if meta.labels == template.labels {
+            meta.labels.clear();
         }
+        remove_generated(&mut meta.labels);
+    }
+    remove_generated(&mut template.labels);
+}
+
+fn remove_generated(labels: &mut Labels) {
+    for label in UIDS.into_iter().chain(NAMES) {
+        labels.remove(label);
     }
 }
 

@@ -143,7 +143,7 @@ fn validate_resources(resources: &ResourceRequirements, path: &FieldPath, errors
             if name == FUEL && quantity.is_zero() {
                 errors.invalid(path.key(name), amount, "must be greater than 0: with no fuel nothing runs");
             }
-            if field != "requests" {
+            if field != "requests" || name == FUEL {
                 continue;
             }
             let limit = resources.limits.get(name).and_then(|limit| limit.parse::<Quantity>().ok());

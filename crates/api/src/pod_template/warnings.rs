@@ -18,14 +18,11 @@ pub(crate) fn warn(template: &PodTemplateSpec, path: &FieldPath, warnings: &mut 
             ("namespace", !meta.namespace.is_empty()),
         ] {
             if given {
-                warn(
-                    path.field(field),
-                    "has no effect: Pods are named after their Job, and stay in its namespace",
-                );
+                warn(path.field(field), "is not used: Pods are named after their Job, in its namespace");
             }
         }
         if !meta.owner_references.is_empty() {
-            warn(path.field("ownerReferences"), "has no effect: Pods belong to their Job");
+            warn(path.field("ownerReferences"), "is not used: Pods belong to their Job");
         }
     }
     let Some(spec) = &template.spec else { return };
