@@ -1,5 +1,6 @@
 //! `wick` as people type it: what it prints, word for word, and its exit codes.
 
+mod changing;
 mod doing;
 mod reading;
 mod refusing;

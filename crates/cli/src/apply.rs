@@ -48,8 +48,9 @@ pub(crate) struct Apply {
     dry_run: DryRun,
 }
 
+/// Whether anything is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum DryRun {
+pub(crate) enum DryRun {
     None,
     Client,
     Server,
@@ -57,7 +58,7 @@ enum DryRun {
 
 impl DryRun {
     /// What is said behind what would have happened.
-    fn suffix(self) -> &'static str {
+    pub(crate) fn suffix(self) -> &'static str {
         match self {
             DryRun::None => "",
             DryRun::Client => " (dry run)",

@@ -9,6 +9,8 @@
 
 mod age;
 mod apply;
+mod change;
+mod chosen;
 mod client;
 mod clock;
 mod columns;
@@ -21,19 +23,23 @@ mod get;
 mod image;
 mod jsonpath;
 mod kind;
+mod label;
 mod lines;
 mod logs;
 mod manifest;
 mod objects;
 mod output;
+mod patch;
 mod patience;
 mod run;
 #[cfg(test)]
 mod samples;
+mod scale;
 mod screen;
 mod session;
 mod sources;
 mod status;
+mod suspend;
 mod table;
 mod version;
 mod wait;
@@ -77,6 +83,12 @@ enum Verb {
     Describe(describe::Describe),
     Logs(logs::Logs),
     Wait(wait::Wait),
+    Scale(scale::Scale),
+    Suspend(suspend::Suspend),
+    Resume(suspend::Resume),
+    Patch(patch::Patch),
+    Label(label::Label),
+    Annotate(label::Annotate),
     Delete(delete::Delete),
     Image(image::ImageCommand),
     Version(version::Version),
@@ -117,6 +129,12 @@ fn run(command: Command) -> Result<(), Failure> {
             Verb::Describe(verb) => verb.run(&global).await,
             Verb::Logs(verb) => verb.run(&global).await,
             Verb::Wait(verb) => verb.run(&global).await,
+            Verb::Scale(verb) => verb.run(&global).await,
+            Verb::Suspend(verb) => verb.run(&global).await,
+            Verb::Resume(verb) => verb.run(&global).await,
+            Verb::Patch(verb) => verb.run(&global).await,
+            Verb::Label(verb) => verb.run(&global).await,
+            Verb::Annotate(verb) => verb.run(&global).await,
             Verb::Delete(verb) => verb.run(&global).await,
             Verb::Image(verb) => verb.run(&global).await,
             Verb::Version(verb) => verb.run(&global).await,
@@ -154,6 +172,14 @@ mod tests {
             "delete -f a.yaml -f - --ignore-not-found",
             "apply -f . -R --dry-run=server",
             "image push a.wasm hello:1",
+            "scale job hello --replicas=3 --current-replicas 2 --resource-version 7",
+            "scale --replicas=0 job/hello job/other",
+            "suspend job hello",
+            "resume jobs --all",
+            "patch job hello -p {} --type=merge --dry-run=server -o yaml",
+            "patch job/hello --patch-file - --type json",
+            "label jobs -l a=b tier=edge old- --overwrite",
+            "annotate job hello note-",
             "run hello.wasm --env A=b --completions 3 -- -v --name x",
             "run job.yaml --private -q",
             "completion bash",
