@@ -50,11 +50,7 @@ fn scaling_says_what_was_done_and_what_it_was_not() {
             exit 1
 
             $ wick scale job slow --replicas -1
-            error: unexpected argument '-1' found
-
-              tip: to pass '-1' as a value, use '-- -1'
-
-            Usage: wick scale [OPTIONS] --replicas <COUNT> <KIND [NAME]>...
+            error: invalid value '-1' for '--replicas <COUNT>': -1 is not in 0..=VERSION
 
             For more information, try '--help'.
             exit 2
