@@ -26,3 +26,7 @@ bench *ARGS:
 # Installs what the tests of other people's clients need.
 tools:
     cargo xtask tools
+
+# Cuts the power of the store, in simulation, and looks at so many states.
+powercut STATES *ARGS:
+    cargo xtask powercut {{STATES}} {{ARGS}}

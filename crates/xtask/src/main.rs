@@ -7,6 +7,7 @@
 mod bench;
 mod demo;
 mod guests;
+mod powercut;
 mod programs;
 mod project;
 mod screen;
@@ -32,8 +33,8 @@ enum Run {
     With(fn(&[&str]) -> anyhow::Result<()>),
 }
 
-const COMMANDS: [Command; 5] =
-    [bench::COMMAND, demo::COMMAND, guests::COMMAND, test::COMMAND, tools::COMMAND];
+const COMMANDS: [Command; 6] =
+    [bench::COMMAND, demo::COMMAND, guests::COMMAND, powercut::COMMAND, test::COMMAND, tools::COMMAND];
 
 /// What the command line asks for.
 enum Asked<'a> {
@@ -127,6 +128,7 @@ mod tests {
                   bench    Measures Wick beside fork and exec of the same programs
                   demo     Shows a Job that survives the agent's sudden death
                   guests   Builds the example guests for WASI
+                  powercut Cuts the power of the store, in simulation
                   test     Runs everything CI runs
                   tools    Installs what the tests of other people's clients need
 

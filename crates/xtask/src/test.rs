@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::screen::{Screen, seconds};
-use crate::{demo, guests, project, tools};
+use crate::{demo, guests, powercut, project, tools};
 
 pub(crate) const COMMAND: crate::Command = crate::Command {
     name: "test",
     about: "Runs everything CI runs",
     help: "
-Format, lints with warnings as errors, the guests, a build of everything, the demo, and every
-test, end to end ones included. Stops at the first step that fails. Each step is timed. With `CI` set it also
+Format, lints with warnings as errors, the guests, a build of everything, the demo, every test, end
+to end ones included, and a short `powercut`. Stops at the first step that fails. Each step is timed. With `CI` set it also
 installs the tools of other people's clients; tests that lack theirs then fail, and are skipped
 otherwise.",
     run: crate::Run::Alone(run),
@@ -24,7 +24,7 @@ otherwise.",
 /// A part of the whole: its name, and what it does.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     ("format", format),
     ("tools", tools::in_ci),
     ("lint the guests", guests::lint),
@@ -34,6 +34,7 @@ const STEPS: [Step; 9] = [
     ("build", build),
     ("demo", demo::run),
     ("test", test),
+    ("cut the power", powercut::in_ci),
 ];
 
 fn run() -> Result<()> {

@@ -132,7 +132,7 @@ impl Opening<'_> {
             return Err(StoreError::Refused { store: self.store(), why, way_on, untouched: true });
         }
         // sled does not sync what it makes, so it is made beside, and is there whole or not at all.
-        let tree = Tree::open(&self.fresh(), self.options.cache_bytes)?;
+        let tree = Tree::open(&self.fresh(), self.options)?;
         let mut batch = sled::Batch::default();
         batch.insert(SEQUENCE_KEY, &0_u64.to_be_bytes());
         tree.write(batch, || "making a store".into())?;
@@ -192,8 +192,7 @@ impl Opening<'_> {
 
     /// Opens what is at `path`, reads all of it, and clears away what no commit refers to.
     fn prove(&self, path: &Path, expected: u64, untouched: bool) -> Result<Opened, StoreError> {
-        let tree =
-            Tree::open(path, self.options.cache_bytes).map_err(|error| self.judge(error, untouched))?;
+        let tree = Tree::open(path, self.options).map_err(|error| self.judge(error, untouched))?;
         let contents = match Contents::read(&tree) {
             Ok(contents) => contents,
             Err(error) => {
@@ -240,7 +239,7 @@ impl Opening<'_> {
 
     /// Writes what is in `tree` to a fresh store beside.
     fn rewrite(&self, tree: &Tree) -> Result<(), StoreError> {
-        let fresh = Tree::open(&self.fresh(), self.options.cache_bytes)?;
+        let fresh = Tree::open(&self.fresh(), self.options)?;
         copy_records(tree, &fresh)?;
         fresh.close()
     }

@@ -28,6 +28,9 @@ const WATERMARK_EVERY_MS: i64 = 1000;
 pub struct SledOptions {
     /// How much of its pages sled keeps in memory, in bytes. (sled's own default is 1 GiB.)
     pub cache_bytes: u64,
+    /// How often sled's background thread cleans its log, in milliseconds. (sled's own default is 500, which would wake an
+    /// idle device twice a second; nothing waits for it, because every commit flushes.)
+    pub clean_every_ms: u64,
     /// Free bytes below which nothing more is recorded. When the reserve was given up, a quarter of it.
     pub keep_free_bytes: u64,
     /// A store of more bytes than this on disk is rewritten at start …
@@ -40,6 +43,7 @@ impl Default for SledOptions {
     fn default() -> SledOptions {
         SledOptions {
             cache_bytes: 16 << 20,
+            clean_every_ms: 60_000,
             keep_free_bytes: 4 << 20,
             rewrite_above_bytes: 64 << 20,
             rewrite_below_percent: 25,

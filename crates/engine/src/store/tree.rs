@@ -15,16 +15,12 @@ use rustix::fs::FlockOperation;
 use rustix::thread::{current_timer_slack, set_current_timer_slack};
 use sled::IVec;
 
-use super::{StoreError, durable};
+use super::{SledOptions, StoreError, durable};
 
 /// How many records are read in one go where all are wanted.
 pub(super) const CHUNK: usize = 256;
 
-/// sled's background thread, which cleans its log. Its default of 500 ms would wake an idle device twice a
-/// second; nothing waits for it, because every commit flushes.
-const FLUSH_EVERY_MS: u64 = 60_000;
-
-/// How late the timers of sled's own threads may be.
+/// How late the timers of sled's own threads may be, if its log is not to be cleaned more often.
 const IDLE_SLACK: Duration = Duration::from_secs(60);
 
 /// How often we look whether an earlier sled in this process has let go of its file: every millisecond, for
@@ -41,15 +37,17 @@ pub(super) struct Tree {
 
 impl Tree {
     /// Opens `dir`, or makes a sled there. Everything sled wrote on the way is durable when this returns.
-    pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Tree, StoreError> {
+    pub(super) fn open(dir: &Path, options: &SledOptions) -> Result<Tree, StoreError> {
         if dir.exists() {
             check_blobs(dir)?;
             remove_unfinished_snapshots(dir)?;
             wait_until_unlocked(dir)?;
         }
+        let SledOptions { cache_bytes, clean_every_ms, .. } = *options;
         let config =
-            sled::Config::new().path(dir).cache_capacity(cache_bytes).flush_every_ms(Some(FLUSH_EVERY_MS));
-        let db = guarded(|| format!("opening `{}`", dir.display()), || patiently(|| config.open()))?;
+            sled::Config::new().path(dir).cache_capacity(cache_bytes).flush_every_ms(Some(clean_every_ms));
+        let slack = IDLE_SLACK.min(Duration::from_millis(clean_every_ms));
+        let db = guarded(|| format!("opening `{}`", dir.display()), || patiently(slack, || config.open()))?;
         let path = dir.join("db");
         let opened = durable::sync_tree(dir)
             .and_then(|()| check_blobs(dir))
@@ -177,14 +175,14 @@ fn wait_until_unlocked(dir: &Path) -> Result<(), StoreError> {
     Err(StoreError::io("lock", &path)(rustix::io::Errno::WOULDBLOCK.into()))
 }
 
-/// Runs `open` so that the threads it starts may be woken up to [`IDLE_SLACK`] late by their timers.
+/// Runs `open` so that the threads it starts may be woken up to `slack` late by their timers.
 ///
 /// sled keeps seven threads that look for work every second, although whoever has work wakes them: 420 wake-ups a minute
 /// on an idle device. Threads inherit the timer slack of the one that starts them (`PR_SET_TIMERSLACK`), and slack delays
 /// timers only. Where the kernel has no such thing, the device wakes as sled would have it.
-fn patiently<T>(open: impl FnOnce() -> T) -> T {
+fn patiently<T>(slack: Duration, open: impl FnOnce() -> T) -> T {
     let before = current_timer_slack().ok().and_then(NonZeroU64::new);
-    let nanoseconds = u64::try_from(IDLE_SLACK.as_nanos()).ok().and_then(NonZeroU64::new);
+    let nanoseconds = u64::try_from(slack.as_nanos()).ok().and_then(NonZeroU64::new);
     // Not essential: what cannot be set stays as it is.
     let _ = set_current_timer_slack(nanoseconds);
     let opened = open();
@@ -196,7 +194,9 @@ fn patiently<T>(open: impl FnOnce() -> T) -> T {
 mod tests {
     use super::*;
 
-    const CACHE_BYTES: u64 = 1 << 20;
+    fn open(dir: &Path) -> Result<Tree, StoreError> {
+        Tree::open(dir, &SledOptions::default())
+    }
 
     fn put(tree: &Tree, key: &str) {
         let mut batch = sled::Batch::default();
@@ -209,7 +209,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("tree");
         for round in 0..20 {
-            let tree = Tree::open(&dir, CACHE_BYTES).unwrap();
+            let tree = open(&dir).unwrap();
             put(&tree, &round.to_string());
             if round % 2 == 0 {
                 tree.close().unwrap();
@@ -221,13 +221,13 @@ mod tests {
     fn a_snapshot_cut_short_does_not_block_the_next_open() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("tree");
-        let tree = Tree::open(&dir, CACHE_BYTES).unwrap();
+        let tree = open(&dir).unwrap();
         put(&tree, "a");
         tree.close().unwrap();
         let leftover = dir.join("snap.FFFFFFFFFFFFFFFF.generating");
         fs::write(&leftover, "").unwrap();
 
-        let tree = Tree::open(&dir, CACHE_BYTES).unwrap();
+        let tree = open(&dir).unwrap();
         assert_eq!(tree.get(b"a").unwrap().unwrap(), "a");
         assert!(!leftover.exists());
     }
@@ -236,9 +236,9 @@ mod tests {
     fn a_blob_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("tree");
-        Tree::open(&dir, CACHE_BYTES).unwrap().close().unwrap();
+        open(&dir).unwrap().close().unwrap();
         fs::write(dir.join("blobs/77"), "").unwrap();
-        assert!(matches!(Tree::open(&dir, CACHE_BYTES), Err(StoreError::Unsafe(_))));
+        assert!(matches!(open(&dir), Err(StoreError::Unsafe(_))));
     }
 
     #[test]
