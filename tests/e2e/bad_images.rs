@@ -190,7 +190,7 @@ async fn an_image_that_is_not_there_yet_is_waited_for() {
         Some(container.state.as_ref()?.waiting.as_ref()?.reason.clone())
     };
     let pods = client.pods_when("waits", |pods| pods.iter().any(|pod| waiting(pod).is_some())).await;
-    assert_eq!(waiting(&pods[0]).as_deref(), Some("ImagePullBackOff"));
+    assert_eq!(waiting(&pods[0]).as_deref(), Some("ErrImagePull"));
     assert_eq!(wick_tests::phase(&pods[0]), "Pending");
     client.push("later", b"(module (func (export \"_start\")))").await.unwrap();
     node.complete("waits");

@@ -349,11 +349,11 @@ async fn what_cannot_be_given_is_refused_with_why() {
             exit 1
         "#]]),
         (
-            job(|job| manifest::pod(job)["initContainers"] = json!([{"name": "a", "image": "b"}])),
+            job(|job| manifest::container(job)["workingDir"] = "/data".into()),
             expect![[r#"
                 INVALID_ARGUMENT
                 error: stdin: job.batch/hello was refused
-                  spec.template.spec.initContainers: not supported yet; do their work in the container itself
+                  spec.template.spec.containers[0].workingDir: not supported yet; a guest starts in `/`, so use absolute paths
                 exit 1
             "#]],
         ),

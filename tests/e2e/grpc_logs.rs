@@ -125,7 +125,7 @@ async fn what_cannot_be_read_is_refused() {
     check(
         logs(&waits),
         Code::FailedPrecondition,
-        expect!["container main in pod waits-POD is waiting to start: ImagePullBackOff"],
+        expect!["container main in pod waits-POD is waiting to start: ErrImagePull"],
     )
     .await;
     let other = PodServiceLogsRequest { container: "other".to_owned(), ..logs(&hello) };

@@ -254,7 +254,7 @@ fn pods_wait_for_their_image_and_run_when_it_is_pushed() {
     node.apply(&job);
     node.pods_when("waits", |pods| pods.len() == 2 && count_in(pods, "Pending") == 2);
     let shown = node.done(&["get", "pods"]);
-    assert!(shown.contains("ImagePullBackOff"), "{shown}");
+    assert!(shown.contains("ErrImagePull"), "{shown}");
     let guest = programs::own_guest("nothing");
     node.done(&["image", "push", guest.to_str().unwrap(), "later:1"]);
     node.complete("waits");

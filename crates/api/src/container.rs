@@ -1,5 +1,7 @@
 //! What a container's guest is to do, and within which limits: the spec, resolved.
 
+use sched::node::Room;
+
 use crate::environment::{expand, variables};
 use crate::pb::k8s::core::v1::{Container, Pod, Volume};
 use crate::quantity::Quantity;
@@ -56,11 +58,20 @@ pub enum MountSource {
     },
 }
 
+/// What a container may ask of its node.
+#[derive(Clone, Copy, Debug)]
+pub struct Node<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What it shares out.
+    pub allocatable: Room,
+}
+
 /// What container `index` of a Pod is to do.
-pub fn container_plan(pod: &Pod, index: usize, node_name: &str) -> ContainerPlan {
+pub fn container_plan(pod: &Pod, index: usize, node: Node<'_>) -> ContainerPlan {
     let Some(spec) = &pod.spec else { return ContainerPlan::default() };
     let Some(container) = crate::pod::container(pod, index) else { return ContainerPlan::default() };
-    let env = variables(pod, container, node_name);
+    let env = variables(pod, container, node);
     let lookup = |name: &str| env.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     // A module has no entrypoint beside its code: without a command, its first argument is its image's name.
     let program = [container.image.clone()];

@@ -181,6 +181,6 @@ fn in_order(errors: FieldErrors, job: &Job) -> FieldErrors {
 /// The images of the containers in a Job's template, in order.
 pub fn images(job: &Job) -> impl Iterator<Item = &str> {
     let template = job.spec.iter().filter_map(|spec| spec.template.as_ref());
-    let containers = template.filter_map(|template| template.spec.as_ref()).flat_map(|spec| &spec.containers);
+    let containers = template.filter_map(|template| template.spec.as_ref()).flat_map(crate::pod::containers);
     containers.map(|container| container.image.as_str())
 }

@@ -29,7 +29,7 @@ pub mod support;
 pub mod time;
 pub mod yaml;
 
-pub use container::{ContainerPlan, Mount, MountSource, container_plan};
+pub use container::{ContainerPlan, Mount, MountSource, Node, container_plan};
 pub use field_error::{FieldError, FieldErrors, FieldPath};
 pub use image_ref::ImageRef;
 pub use job::{Grants, NewJob};

@@ -18,8 +18,8 @@ use crate::pb::k8s::core::v1::{Container, EnvVar, EnvVarSource, ObjectFieldSelec
 use crate::pb::k8s::meta::v1::{ObjectMeta, OwnerReference};
 use crate::time;
 
-/// Label and annotation of an Indexed Job's Pods: which index it works on.
-pub const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
+/// Label and annotation of an Indexed Job's Pods: which index they work on.
+pub(crate) const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
 /// The variable its containers find it in.
 const COMPLETION_INDEX_VARIABLE: &str = "JOB_COMPLETION_INDEX";
 

@@ -247,7 +247,6 @@ spec:
                 refused spec.template.spec.volumes[0].configMap: not supported yet; use emptyDir
                 refused spec.template.spec.volumes[1].secret: not supported yet; use emptyDir
                 refused spec.template.spec.volumes[2].emptyDir.medium: not supported yet; leave it out for the device's disk
-                refused spec.template.spec.initContainers: not supported yet; do their work in the container itself
                 refused spec.template.spec.containers[0].workingDir: not supported yet; a guest starts in `/`, so use absolute paths
                 refused spec.template.spec.containers[0].envFrom: not supported yet; list the variables under env
                 refused spec.template.spec.containers[0].env[0].valueFrom.secretKeyRef: not supported yet; give the value itself

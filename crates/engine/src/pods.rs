@@ -331,13 +331,14 @@ impl Engine {
                 let (about, name) = about(index);
                 let image = api::pod::image(&entry.object, index);
                 let digest = self.find_image(image).map_or(String::new(), |record| digest(record).to_owned());
+                let node = api::Node { name: &self.config.node_name, allocatable: self.config.allocatable };
                 let start = StartGuest {
                     guest: guest(index),
                     namespace: entry.key.namespace.clone(),
                     pod: entry.key.name.clone(),
                     pod_uid: entry.uid().to_owned(),
                     container: name.to_owned(),
-                    plan: api::container_plan(&entry.object, index, &self.config.node_name),
+                    plan: api::container_plan(&entry.object, index, node),
                     digest: digest.clone(),
                 };
                 tx.note(about, KUBELET, false, "Started", format!("Started container {name}"));
@@ -364,10 +365,17 @@ impl Engine {
             Step::ImageMissing(index) => {
                 let (about, _) = about(index);
                 let image = api::pod::image(&entry.object, index);
+                let never = entry.state.containers.get(index).is_some_and(|container| container.never_pulled);
+                let reason = if never { "ErrImageNeverPull" } else { "Failed" };
                 let message =
                     format!("Image {image} is not on this node; push it: wick image push FILE {image}");
-                tx.note(about, KUBELET, true, "Failed", message);
+                tx.note(about, KUBELET, true, reason, message);
                 self.waiting_for_image.insert(ordinal);
+            }
+            Step::ImageBackOff(index) => {
+                let (about, _) = about(index);
+                let message = format!("Back-off pulling image {}", api::pod::image(&entry.object, index));
+                tx.note(about, KUBELET, false, "BackOff", message);
             }
             Step::RestartAll(index) => {
                 let (about, name) = about(index);

@@ -127,7 +127,7 @@ fn an_image_that_arrives_later_starts_what_waits_for_it() {
     assert!(node.running.is_empty());
     let waiting =
         node.pods()[0].status.clone().unwrap().container_statuses[0].state.clone().unwrap().waiting.unwrap();
-    assert_eq!(waiting.reason, "ImagePullBackOff");
+    assert_eq!(waiting.reason, "ErrImagePull");
     node.push_image("hello");
     assert_eq!(node.running.len(), 1);
 }

@@ -129,6 +129,8 @@ pub struct Container {
     pub backoff_steps: u32,
     /// Whether the node has its image.
     pub image_present: bool,
+    /// It is asked for not to get the image from anywhere (`imagePullPolicy: Never`).
+    pub never_pulled: bool,
 }
 
 /// What a container does: exactly the facts each state has.
@@ -167,9 +169,21 @@ pub enum Waiting {
     /// For its Pod's turn, or its own.
     Creating,
     /// For its image, which the node does not have.
-    Image,
+    Image(ImageWait),
     /// For the delay before its next start, which is then.
     Backoff(Steady),
+}
+
+/// How a container waits for its image. Kubernetes tries to get it, and tries again after a delay; here it is pushed, so that
+/// only what people see of that is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageWait {
+    /// It was just found missing; from then on it is waited for in silence.
+    Tried(Steady),
+    /// It has been waited for.
+    BackedOff,
+    /// It is asked for not to try.
+    NeverTried,
 }
 
 /// One run of a container, ended.
@@ -324,6 +338,7 @@ impl Container {
             restarts: 0,
             backoff_steps: 0,
             image_present: false,
+            never_pulled: false,
         }
     }
 

@@ -39,7 +39,7 @@ fn logs_that_cannot_be_read_are_told_why() {
             exit 1
 
             $ wick logs job/waits
-            error: container main in pod waits-POD is waiting to start: ImagePullBackOff
+            error: container main in pod waits-POD is waiting to start: ErrImagePull
             exit 1
 
             $ wick logs job/hello --previous

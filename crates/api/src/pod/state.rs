@@ -23,10 +23,9 @@ pub fn new_state(pod: &Pod, ordinal: u64) -> Facts {
     let policy = restart_policy(&spec.restart_policy);
     let inits = spec.init_containers.iter().map(|container| {
         let role = if super::is_sidecar(container) { Role::Sidecar } else { Role::Init };
-        ContainerFacts::new(role, restart(container, policy))
+        new_container(role, container, policy)
     });
-    let apps =
-        spec.containers.iter().map(|container| ContainerFacts::new(Role::App, restart(container, policy)));
+    let apps = spec.containers.iter().map(|container| new_container(Role::App, container, policy));
     Facts {
         active_deadline: spec.active_deadline_seconds.map(Millis::from_secs),
         // Kubernetes takes a negative grace for one second.
@@ -37,6 +36,11 @@ pub fn new_state(pod: &Pod, ordinal: u64) -> Facts {
         priority: spec.priority.unwrap_or(0),
         ..Facts::new(policy, ordinal, inits.chain(apps).collect())
     }
+}
+
+fn new_container(role: Role, container: &Container, policy: RestartPolicy) -> ContainerFacts {
+    let facts = ContainerFacts::new(role, restart(container, policy));
+    ContainerFacts { never_pulled: container.image_pull_policy == "Never", ..facts }
 }
 
 /// What happens when a container ends: what it says itself goes before what its Pod says.
@@ -178,7 +182,7 @@ fn control(container: &ContainerFacts) -> ContainerControl {
             control.not_before_ms = Some(until.0);
             control.finished_ms = container.last.as_ref().map(|last| last.at.steady.0);
         }
-        State::Waiting(Waiting::Creating | Waiting::Image) => {}
+        State::Waiting(Waiting::Creating | Waiting::Image(_)) => {}
         State::Running { since } | State::Stopping { since, .. } => control.started_ms = Some(since.steady.0),
         State::Ended(ended) => {
             control.started_ms = ended.since.map(|since| since.steady.0);

@@ -2,7 +2,8 @@
 
 use sched::node::Lack;
 use sched::pod::{
-    self, Container as ContainerFacts, Ended, Failure, Phase, Pod as Facts, Role, State, StopCause, Waiting,
+    self, Container as ContainerFacts, Ended, Failure, ImageWait, Phase, Pod as Facts, Role, State,
+    StopCause, Waiting,
 };
 use sched::{Now, Steady};
 
@@ -97,10 +98,15 @@ fn write_container(container: &ContainerFacts, status: &mut ContainerStatus, fac
             let initializes = facts.containers.iter().any(|container| container.role != Role::App);
             waiting(if initializes { "PodInitializing" } else { "ContainerCreating" }, String::new())
         }
-        State::Waiting(Waiting::Image) => {
+        State::Waiting(Waiting::Image(wait)) => {
             let image = &status.image;
             let message = format!("image {image} is not on this node; push it: wick image push FILE {image}");
-            waiting("ImagePullBackOff", message)
+            let reason = match wait {
+                ImageWait::Tried(_) => "ErrImagePull",
+                ImageWait::BackedOff => "ImagePullBackOff",
+                ImageWait::NeverTried => "ErrImageNeverPull",
+            };
+            waiting(reason, message)
         }
         State::Waiting(Waiting::Backoff(until)) => {
             // An instant on the wall clock would lie after a clock step: tell the delay, as the kubelet does.

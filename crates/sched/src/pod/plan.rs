@@ -1,7 +1,10 @@
 //! What a Pod does next: which of its containers start, restart or stop, and which phase that makes.
 
 use super::restart::{again, restart_at};
-use super::{Action, Container, Failure, LEAST_GRACE, Phase, Pod, Role, State, StopCause, Stopping, Waiting};
+use super::{
+    Action, Container, Failure, ImageWait, LEAST_GRACE, Phase, Pod, Role, State, StopCause, Stopping, Waiting,
+};
+use crate::backoff::before_restart;
 use crate::{Exit, Now, Steady};
 
 /// What to do about a Pod.
@@ -30,6 +33,8 @@ pub enum Step {
     BackOff(usize),
     /// It begins to wait for its image.
     ImageMissing(usize),
+    /// It goes on waiting for its image.
+    ImageBackOff(usize),
     /// It ended in a way for which all containers start again.
     RestartAll(usize),
     /// The whole Pod reached its own deadline.
@@ -223,9 +228,31 @@ fn lead_on(plan: &mut PodPlan, index: usize, starts: Starts, now: Now) {
         container.restarts += u32::from(container.last.is_some());
         container.state = State::Running { since: now };
         plan.steps.push(Step::Start(index));
-    } else if waiting != Waiting::Image {
-        container.state = State::Waiting(Waiting::Image);
-        plan.steps.push(Step::ImageMissing(index));
+    } else {
+        wait_for_image(plan, index, now);
+    }
+}
+
+fn wait_for_image(plan: &mut PodPlan, index: usize, now: Now) {
+    let container = &mut plan.next.containers[index];
+    let wait = match container.state {
+        State::Waiting(Waiting::Image(ImageWait::Tried(until))) if until <= now.steady => {
+            plan.steps.push(Step::ImageBackOff(index));
+            ImageWait::BackedOff
+        }
+        State::Waiting(Waiting::Image(wait)) => wait,
+        State::Waiting(_) | State::Running { .. } | State::Stopping { .. } | State::Ended(_) => {
+            plan.steps.push(Step::ImageMissing(index));
+            if container.never_pulled {
+                ImageWait::NeverTried
+            } else {
+                ImageWait::Tried(now.steady + before_restart(1))
+            }
+        }
+    };
+    container.state = State::Waiting(Waiting::Image(wait));
+    if let ImageWait::Tried(until) = wait {
+        plan.wake_by(until);
     }
 }
 

@@ -27,7 +27,9 @@ fn pod(restart_policy: RestartPolicy, containers: usize) -> Pod {
 fn state(container: &Container) -> String {
     let state = match &container.state {
         State::Waiting(Waiting::Backoff(until)) => format!("backoff until {}s", until.0 / 1000),
-        State::Waiting(waiting) => format!("{waiting:?}").to_lowercase(),
+        State::Waiting(Waiting::Image(ImageWait::Tried(_))) => "image tried".into(),
+        State::Waiting(Waiting::Image(_)) => "image".into(),
+        State::Waiting(Waiting::Creating) => "creating".into(),
         State::Running { .. } => "running".into(),
         State::Stopping { .. } => "stopping".into(),
         State::Ended(ended) => format!("ended {}", ended.exit.reason()),
@@ -190,11 +192,12 @@ fn waits_for_an_image_the_node_does_not_have() {
     let arrives = |pod: &mut Pod, _: Now| pod.containers[0].image_present = true;
     check(
         without,
-        &[(0, &nothing), (9, &arrives)],
+        &[(0, &nothing), (10, &nothing), (99, &arrives)],
         expect![[r#"
-        0s Pending image x0 [ImageMissing(0)]
-        9s Running running x0 [Start(0)]
-    "#]],
+            0s Pending image tried x0 [ImageMissing(0)] wake 10s
+            10s Pending image x0 [ImageBackOff(0)]
+            99s Running running x0 [Start(0)]
+        "#]],
     );
 }
 
@@ -397,7 +400,7 @@ fn what_comes_after_a_sidecar_waits_until_it_runs() {
         without,
         &[(0, &nothing), (9, &arrives)],
         expect![[r#"
-            0s Pending image x0, creating x0 [ImageMissing(0)]
+            0s Pending image tried x0, creating x0 [ImageMissing(0)] wake 10s
             9s Running running x0, running x0 [Start(0), Start(1)]
         "#]],
     );
