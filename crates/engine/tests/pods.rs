@@ -1,5 +1,7 @@
 //! Pods with more than their one container, on the real engine: what is stored of them is enough to go on from.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
+
 mod common;
 
 use common::Node;

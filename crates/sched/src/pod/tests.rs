@@ -621,9 +621,7 @@ fn any_pod(u: &mut arbitrary::Unstructured<'_>) -> arbitrary::Result<Pod> {
     for _ in 0..u.int_in_range(0..=3)? {
         roles.push(if u.arbitrary()? { INIT } else { SIDECAR });
     }
-    for _ in 0..u.int_in_range(1..=3)? {
-        roles.push(APP);
-    }
+    roles.extend(std::iter::repeat_n(APP, u.int_in_range(1..=3)?));
     let mut pod = of(policy, &roles);
     if u.arbitrary()? {
         pod.active_deadline = Some(Millis(u.int_in_range(1..=60_000)?));
