@@ -9,6 +9,7 @@ use sched::node::Room;
 use sched::{Now, Steady};
 use sha2::{Digest, Sha256};
 
+use crate::deletion::Dying;
 use crate::effect::{Effect, Milestone};
 use crate::event::{Event, ObjectKey, Rejected, Reply};
 use crate::images::Images;
@@ -190,6 +191,10 @@ pub struct Engine {
     pub(crate) admit_again: bool,
     /// Finished Pods that are to go, in bounded portions.
     pub(crate) doomed: BTreeSet<u64>,
+    /// Jobs that are being deleted without their Pods.
+    pub(crate) orphaning: BTreeSet<u64>,
+    /// Pods that are gone, whose guests have not ended yet.
+    pub(crate) dying: BTreeMap<u64, Dying>,
 }
 
 impl Engine {
@@ -227,6 +232,8 @@ impl Engine {
             dirty_pods: BTreeSet::new(),
             admit_again: true,
             doomed: BTreeSet::new(),
+            orphaning: BTreeSet::new(),
+            dying: BTreeMap::new(),
         };
         engine.load()?;
         engine.revision += REVISION_GAP;
@@ -345,8 +352,11 @@ impl Engine {
         match event {
             Event::GuestEnded { guest, exit } => self.guest_ended(guest, exit, tx),
             Event::CreateJob { job, mode, dry_run } => self.write_job(*job, mode, dry_run, tx),
-            Event::DeleteJob { key, uid, foreground } => self.delete_job(&key, &uid, foreground, tx),
             Event::SetPodCondition { key, condition } => self.set_pod_condition(&key, condition, tx),
+            Event::DeleteJob { key, uid, propagation } => self.delete_job(&key, &uid, propagation, tx),
+            Event::DeletePod { key, uid, grace_seconds } => {
+                self.delete_pod_asked(&key, &uid, grace_seconds, tx);
+            }
             Event::ImageStored(record) => self.image_stored(record, tx),
             Event::DeleteImage { reference } => self.delete_image(&reference, tx),
         }
@@ -364,6 +374,8 @@ impl Engine {
             } else if let Some(pod) = self.doomed.pop_first() {
                 // Before anything is admitted: Pods of a Job that has gone may be among those that wait.
                 self.remove_ended(pod, tx);
+            } else if let Some(job) = self.orphaning.first().copied() {
+                self.orphan_pods(job, tx);
             } else if std::mem::take(&mut self.admit_again) {
                 self.admit(tx);
             } else if let Some(job) = self.dirty_jobs.pop_first() {
@@ -379,6 +391,7 @@ impl Engine {
             || !self.dirty_jobs.is_empty()
             || !self.jobs_to_count.is_empty()
             || !self.doomed.is_empty()
+            || !self.orphaning.is_empty()
             || self.admit_again
     }
 

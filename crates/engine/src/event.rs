@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use api::pb::k8s::batch::v1::Job;
+use api::pb::k8s::core::v1::Pod;
 use api::pb::wick::v1::ImageRecord;
 use api::{FieldErrors, NewJob};
 use sched::Exit;
@@ -29,14 +30,23 @@ pub enum Event {
         /// Answer what would be stored, and store nothing.
         dry_run: bool,
     },
-    /// Delete a Job with its Pods.
+    /// Delete a Job.
     DeleteJob {
         /// Which.
         key: ObjectKey,
         /// Only if this is its uid; empty for whichever has the name.
         uid: String,
-        /// The Job stays until its Pods have gone.
-        foreground: bool,
+        /// What becomes of what it owns.
+        propagation: Propagation,
+    },
+    /// Stop a Pod and take it away.
+    DeletePod {
+        /// Which.
+        key: ObjectKey,
+        /// Only if this is its uid; empty for whichever has the name.
+        uid: String,
+        /// How long it may take to stop, in seconds: 0 for not at all, less counts as 1, `None` for what its spec says.
+        grace_seconds: Option<i64>,
     },
     /// Say something about a Pod; it is recorded with it, and policies of its Job may ask for it.
     SetPodCondition {
@@ -52,6 +62,17 @@ pub enum Event {
         /// A name in full form, or `sha256:…`.
         reference: String,
     },
+}
+
+/// What becomes of what a deleted object owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propagation {
+    /// The object goes at once, what it owns after it.
+    Background,
+    /// What it owns goes first; until then the object stays, being deleted.
+    Foreground,
+    /// What it owns stays, without an owner.
+    Orphan,
 }
 
 /// What a write expects to find.
@@ -102,6 +123,8 @@ pub enum Reply {
         /// What became of it.
         outcome: Outcome,
     },
+    /// A Pod as it is now, or as it last was.
+    Pod(Arc<Pod>),
     /// Names of an image that are gone.
     ImageDeleted {
         /// The names.

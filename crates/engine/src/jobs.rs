@@ -13,7 +13,7 @@ use sched::{Now, Steady, names};
 
 use crate::effect::Milestone;
 use crate::engine::{Engine, Subject};
-use crate::event::{ObjectKey, Outcome, Rejected, Reply, WriteMode};
+use crate::event::{ObjectKey, Outcome, Propagation, Rejected, Reply, WriteMode};
 use crate::keys;
 use crate::store::Batch;
 use crate::transaction::{Transaction, reference};
@@ -32,8 +32,8 @@ pub(crate) struct JobEntry {
     /// As last committed; before the first commit, as asked for.
     pub(crate) object: Arc<Job>,
     /// The spec, labels or annotations changed since: what the next commit begins with.
-    revised: Option<Job>,
-    committed: bool,
+    pub(crate) revised: Option<Job>,
+    pub(crate) committed: bool,
     pub(crate) state: job::Job,
     /// The sums over `live_pods`.
     pub(crate) live: Live,
@@ -47,7 +47,7 @@ pub(crate) struct JobEntry {
     pods_created: u64,
     /// What one of its Pods takes to record, about.
     pod_bytes: usize,
-    wake: Option<Steady>,
+    pub(crate) wake: Option<Steady>,
 }
 
 impl JobEntry {
@@ -90,7 +90,7 @@ impl JobEntry {
     }
 
     /// What it takes to record, at most.
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let object = self.revised.as_ref().map_or_else(|| self.object.encoded_len(), Message::encoded_len);
         // Conditions, the counts, and what is decided from; text of indexes grows by one at a time.
         let failing = self.state.indexes.as_ref().map_or(0, |table| table.failing().len());
@@ -113,6 +113,7 @@ impl Engine {
         let entry = JobEntry::new(job.unwrap_or_default(), state, pods_created, true);
         self.dirty_jobs.insert(ordinal);
         self.insert_job(ordinal, entry);
+        self.load_deletion(ordinal);
     }
 
     /// The name asked for; one that is generated is made so that no other Job has it.
@@ -249,57 +250,12 @@ impl Engine {
         self.dirty_jobs.insert(ordinal);
     }
 
-    pub(crate) fn delete_job(&mut self, key: &ObjectKey, uid: &str, foreground: bool, tx: &mut Transaction) {
-        let found = self.job_names.get(key).copied();
-        let Some((ordinal, entry)) = found.and_then(|ordinal| Some((ordinal, self.jobs.get_mut(&ordinal)?)))
-        else {
-            return tx.reply(Err(Rejected::NotFound { kind: KIND, name: key.name.clone() }));
-        };
-        if !uid.is_empty() && uid != entry.uid {
-            let message = format!("jobs.batch `{}` has uid {}, not {uid}", key.name, entry.uid);
-            return tx.reply(Err(Rejected::Precondition(message)));
-        }
-        if foreground {
-            tx.reply_job(ordinal, entry.object.clone(), Outcome::Deleted);
-            self.delete_in_foreground(ordinal, tx);
-        } else {
-            tx.reply(Ok(Reply::Job { job: entry.object.clone(), outcome: Outcome::Deleted }));
-            self.remove_job(ordinal, tx);
-        }
-    }
-
-    fn delete_in_foreground(&mut self, ordinal: u64, tx: &mut Transaction) {
-        let Some(entry) = self.jobs.get_mut(&ordinal).filter(|entry| !entry.state.deleting) else { return };
-        entry.state.deleting = true;
-        let mut revised = entry.revised.take().unwrap_or_else(|| Job::clone(&entry.object));
-        api::job::begin_deletion(&mut revised, tx.now.wall);
-        entry.revised = Some(revised);
-        tx.touch_job(ordinal, entry.bytes());
-        self.dirty_jobs.insert(ordinal);
-    }
-
-    /// The Job goes at once; its Pods follow in portions. If the device goes down in between, they are found without an
-    /// owner at the next start, and go then.
-    fn remove_job(&mut self, ordinal: u64, tx: &mut Transaction) {
-        let Some(entry) = self.jobs.remove(&ordinal) else { return };
-        self.job_names.remove(&entry.key);
-        self.job_uids.remove(&entry.uid);
-        self.starved.remove(&ordinal);
-        self.dirty_jobs.remove(&ordinal);
-        self.jobs_to_count.remove(&ordinal);
-        if let Some(wake) = entry.wake {
-            self.timers.remove(&(wake, Subject::Job(ordinal)));
-        }
-        tx.touched_jobs.remove(&ordinal);
-        tx.milestones.push(Milestone::JobDeleted { key: entry.key.clone() });
-        tx.remove(keys::object(keys::JOBS, &entry.key), Object::Job(entry.object.clone()), entry.committed);
-        self.doomed.extend(entry.ended_pods);
-        self.doomed.extend(entry.live_pods);
-        self.doomed.extend(entry.uncounted);
-    }
-
     /// Does what `sched` plans for a Job.
     pub(crate) fn reconcile_job(&mut self, ordinal: u64, tx: &mut Transaction) {
+        // While its Pods are taken from it nothing else happens to it.
+        if self.orphaning.contains(&ordinal) {
+            return;
+        }
         let exits = self.exits(ordinal, tx.now);
         let paused = self.pause.begins_nothing();
         let spare = if paused { 0 } else { self.config.limits.live_pods.saturating_sub(self.pods.len()) };
@@ -333,9 +289,9 @@ impl Engine {
             self.dirty_jobs.insert(ordinal);
         }
         if plan.expired {
-            self.expire_job(ordinal, tx);
+            self.begin_deletion(ordinal, Propagation::Foreground, tx);
         }
-        if plan.remove {
+        if plan.remove && self.is_deserted(ordinal) {
             self.remove_job(ordinal, tx);
         }
     }
@@ -355,11 +311,6 @@ impl Engine {
                 Some(exit)
             })
             .collect()
-    }
-
-    /// Its time to live is over.
-    fn expire_job(&mut self, ordinal: u64, tx: &mut Transaction) {
-        self.delete_in_foreground(ordinal, tx);
     }
 
     /// The Pods that were counted are done with: their record says so in this commit, and then they leave memory.

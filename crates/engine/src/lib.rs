@@ -8,6 +8,7 @@
 //! Deliberately absent: clocks, threads, sockets and guests (the agent has them, and owns the one thread that calls
 //! [`Engine::apply`]); what a manifest means (`api`); what should happen next (`sched`).
 
+mod deletion;
 mod effect;
 mod engine;
 mod event;
@@ -24,6 +25,6 @@ mod view;
 
 pub use effect::{Effect, GuestId, Milestone, StartGuest};
 pub use engine::{Applied, Config, Engine, Limits, OpenError, PodUids, Recovered, StoredTime, stored_time};
-pub use event::{Event, ObjectKey, Outcome, Rejected, Reply, WriteMode};
+pub use event::{Event, ObjectKey, Outcome, Propagation, Rejected, Reply, WriteMode};
 pub use records::StoredRecord;
 pub use view::{CHANGES, CHANGES_BYTES, Change, Counts, Expired, Kind, Object, Reader};

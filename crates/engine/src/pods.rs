@@ -14,6 +14,7 @@ use sched::{Exit, Now, Steady};
 use crate::effect::{Effect, GuestId, StartGuest};
 use crate::engine::{Engine, Subject};
 use crate::event::{ObjectKey, Rejected, Reply};
+use crate::jobs::JobEntry;
 use crate::keys;
 use crate::store::Batch;
 use crate::transaction::{Transaction, reference};
@@ -29,7 +30,7 @@ pub(crate) struct PodEntry {
     pub(crate) job: Option<u64>,
     /// As last committed; before the first commit, as made. What changed since is in `state` and `image_ids`.
     pub(crate) object: Arc<Pod>,
-    committed: bool,
+    pub(crate) committed: bool,
     pub(crate) state: pod::Pod,
     /// Which index of an Indexed Job it is for.
     pub(crate) index: Option<u32>,
@@ -38,18 +39,18 @@ pub(crate) struct PodEntry {
     /// What it takes of the node while it is there.
     room: Room,
     /// What it takes now: nothing before it was let in, nor while it waits for an image.
-    taken: Room,
+    pub(crate) taken: Room,
     /// The digest each container last ran.
     image_ids: Vec<Option<String>>,
     /// What the node lacks for it, as last told.
     lack: Option<Lack>,
-    wake: Option<Steady>,
+    pub(crate) wake: Option<Steady>,
 }
 
 /// A Pod that has finished and was counted; all else about it is on disk.
 pub(crate) struct Ended {
-    key: ObjectKey,
-    job: Option<u64>,
+    pub(crate) key: ObjectKey,
+    pub(crate) job: Option<u64>,
 }
 
 impl PodEntry {
@@ -100,7 +101,13 @@ impl PodEntry {
         reference("Pod", "v1", &self.key, uid)
     }
 
-    fn uid(&self) -> &str {
+    /// Its Job has nothing to do with it any more.
+    pub(crate) fn leave(&mut self, job: &mut JobEntry) {
+        job.shift(self.index, std::mem::take(&mut self.share), Live::default());
+        self.job = None;
+    }
+
+    pub(crate) fn uid(&self) -> &str {
         self.object.metadata.as_ref().map_or("", |meta| &meta.uid)
     }
 }
@@ -113,13 +120,19 @@ impl Engine {
         let key = pod_key(&object);
         let job = object.metadata.as_ref().and_then(|meta| self.owner(meta));
         self.pod_names.insert(key.clone(), ordinal);
-        if job.is_none() {
+        let deleted = state.stop.is_some_and(|stop| stop.cause == StopCause::Deleted);
+        // An owner that is not there any more takes its Pods with it; Pods that have none stay.
+        let owned = object.metadata.as_ref().is_some_and(|meta| !meta.owner_references.is_empty());
+        if job.is_none() && owned || deleted && state.is_finished() && state.counted {
             self.doomed.insert(ordinal);
         }
         let over = state.is_finished() && (state.counted || job.is_none());
         if over {
             if let Some(job) = job.and_then(|job| self.jobs.get_mut(&job)) {
                 job.ended_pods.insert(ordinal);
+                if job.state.deleting && !job.is_orphaning() {
+                    self.doomed.insert(ordinal);
+                }
             }
             self.ended.insert(ordinal, Ended { key, job });
             return;
@@ -223,6 +236,7 @@ impl Engine {
             self.guests_running = self.guests_running.saturating_sub(1);
             self.dirty_pods.insert(guest.pod);
         }
+        self.dying_ended(guest, tx);
         tx.reply(Ok(Reply::Done));
     }
 
@@ -278,21 +292,23 @@ impl Engine {
             self.take_step(ordinal, step, tx);
         }
         self.add_up(ordinal);
-        let Some(entry) = self.pods.get(&ordinal) else { return };
+        let Some(entry) = self.pods.get_mut(&ordinal) else { return };
         if entry.state.is_finished() && !was_finished {
             self.waiting.remove(&ordinal);
-            self.used = self.used.minus(entry.taken);
+            // Deleted without grace, it may have guests that have not ended yet.
+            if !entry.has_guests() {
+                self.used = self.used.minus(std::mem::take(&mut entry.taken));
+            }
             self.admit_again = true;
             tx.effects.push(Effect::RemoveVolumes { pod_uid: entry.uid().to_owned() });
         }
-        // One that its Job has to count stays until it has.
-        if plan.remove && (entry.state.counted || entry.job.is_none()) {
+        if plan.remove && entry.is_settled() {
             self.remove_live(ordinal, tx);
         }
     }
 
     /// Brings the sums of a Pod's Job up to date with the Pod.
-    fn add_up(&mut self, ordinal: u64) {
+    pub(crate) fn add_up(&mut self, ordinal: u64) {
         let Some(entry) = self.pods.get_mut(&ordinal) else { return };
         let share = entry.state.share();
         let before = std::mem::replace(&mut entry.share, share);
@@ -430,54 +446,8 @@ impl Engine {
         }
     }
 
-    /// A Pod that was being stopped has nothing left that runs, and goes.
-    fn remove_live(&mut self, ordinal: u64, tx: &mut Transaction) {
-        let Some(entry) = self.pods.remove(&ordinal) else { return };
-        self.pod_names.remove(&entry.key);
-        self.waiting.remove(&ordinal);
-        self.waiting_for_image.remove(&ordinal);
-        // What was killed when it was deleted without grace ends unseen.
-        let running = entry.state.containers.iter().filter(|container| container.state.has_guest()).count();
-        self.guests_running = self.guests_running.saturating_sub(u32::try_from(running).unwrap_or(u32::MAX));
-        if let Some(at) = entry.wake {
-            self.timers.remove(&(at, Subject::Pod(ordinal)));
-        }
-        if let Some((job_ordinal, job)) = entry.job.and_then(|job| Some((job, self.jobs.get_mut(&job)?))) {
-            job.live_pods.remove(&ordinal);
-            self.dirty_jobs.insert(job_ordinal);
-        }
-        tx.touched_pods.remove(&ordinal);
-        tx.effects.push(Effect::RemovePod { pod_uid: entry.uid().to_owned() });
-        tx.remove(keys::object(keys::PODS, &entry.key), Object::Pod(entry.object), entry.committed);
-        self.unstarve();
-    }
-
-    /// A Pod that is to go: removed if it has finished, else stopped first.
-    pub(crate) fn remove_ended(&mut self, ordinal: u64, tx: &mut Transaction) {
-        if let Some(entry) = self.pods.get_mut(&ordinal) {
-            entry.job = None;
-            if entry.state.is_finished() {
-                self.remove_live(ordinal, tx);
-            } else {
-                self.delete_pod(ordinal, tx);
-            }
-            return;
-        }
-        let Some(ended) = self.ended.remove(&ordinal) else { return };
-        self.pod_names.remove(&ended.key);
-        if let Some(job) = ended.job.and_then(|job| self.jobs.get_mut(&job)) {
-            job.ended_pods.remove(&ordinal);
-        }
-        // Watchers are told with what was last seen; if it cannot be read any more, with its name.
-        let object = self.reader.pod(&ended.key).ok().flatten().unwrap_or_else(|| {
-            Arc::new(api::pod::named(&ended.key.namespace, &ended.key.name, &self.uid(ordinal)))
-        });
-        tx.effects.push(Effect::RemovePod { pod_uid: self.uid(ordinal) });
-        tx.remove(keys::object(keys::PODS, &ended.key), Object::Pod(object), true);
-    }
-
     /// There are fewer Pods than there were: Jobs that could not make theirs try again.
-    fn unstarve(&mut self) {
+    pub(crate) fn unstarve(&mut self) {
         self.dirty_jobs.append(&mut self.starved);
     }
 
@@ -522,6 +492,9 @@ impl Engine {
         }
         if let Some(job) = entry.job.and_then(|job| self.jobs.get_mut(&job)) {
             job.ended_pods.insert(ordinal);
+            if job.state.deleting {
+                self.doomed.insert(ordinal);
+            }
         }
         news.settled.push(entry.key.clone());
         self.ended.insert(ordinal, Ended { key: entry.key, job: entry.job });

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::pb::k8s::batch::v1::Job;
-use api::pb::k8s::core::v1::ObjectReference;
-use api::pb::wick::v1::{ImageRecord, MetaRecord};
+use api::pb::k8s::core::v1::{ObjectReference, Pod};
+use api::pb::wick::v1::{ImageRecord, MetaRecord, PodRecord};
 use prost::Message;
 use sched::Now;
 
@@ -31,6 +31,8 @@ pub(crate) struct Transaction {
     pub(crate) touched_pods: BTreeMap<u64, usize>,
     replies: Vec<PendingReply>,
     removed: Vec<(Vec<u8>, Object)>,
+    /// Pods that are not in memory, with what changes of them.
+    rewritten: BTreeMap<Vec<u8>, Rewritten>,
     images: Vec<(String, Option<Arc<ImageRecord>>)>,
     notes: Vec<Note<'static>>,
     bytes: usize,
@@ -47,6 +49,12 @@ pub(crate) struct Prepared {
     milestones: Vec<Milestone>,
 }
 
+struct Rewritten {
+    key: ObjectKey,
+    record: PodRecord,
+    before: Arc<Pod>,
+}
+
 enum PendingReply {
     Ready(Result<Reply, Rejected>),
     /// The Job as the commit leaves it, or, where it takes it away, as it was.
@@ -54,6 +62,11 @@ enum PendingReply {
         ordinal: u64,
         last: Arc<Job>,
         outcome: Outcome,
+    },
+    /// A Pod, likewise.
+    Pod {
+        ordinal: u64,
+        last: Arc<Pod>,
     },
 }
 
@@ -67,6 +80,7 @@ impl Transaction {
             touched_pods: BTreeMap::new(),
             replies: Vec::new(),
             removed: Vec::new(),
+            rewritten: BTreeMap::new(),
             images: Vec::new(),
             notes: Vec::new(),
             bytes: 0,
@@ -93,10 +107,24 @@ impl Transaction {
 
     /// The record at `key` goes; `object` is what it was. `committed` is false for what this commit would have made.
     pub(crate) fn remove(&mut self, key: Vec<u8>, object: Object, committed: bool) {
+        self.rewritten.remove(&key);
         if committed {
             self.bytes += key.len() + 64;
             self.removed.push((key, object));
         }
+    }
+
+    /// The record of a Pod that is not in memory changes.
+    pub(crate) fn rewrite(&mut self, key: ObjectKey, record: PodRecord, before: Arc<Pod>) {
+        self.bytes += record.encoded_len() + 64;
+        let at = keys::object(keys::PODS, &key);
+        let before = self.rewritten.remove(&at).map_or(before, |earlier| earlier.before);
+        self.rewritten.insert(at, Rewritten { key, record, before });
+    }
+
+    /// What becomes of the record at `key`, if it was rewritten.
+    pub(crate) fn rewritten(&self, key: &[u8]) -> Option<&PodRecord> {
+        self.rewritten.get(key).map(|rewritten| &rewritten.record)
     }
 
     pub(crate) fn image(&mut self, name: String, record: Option<Arc<ImageRecord>>) {
@@ -117,6 +145,10 @@ impl Transaction {
 
     pub(crate) fn reply(&mut self, reply: Result<Reply, Rejected>) {
         self.replies.push(PendingReply::Ready(reply));
+    }
+
+    pub(crate) fn reply_pod(&mut self, ordinal: u64, last: Arc<Pod>) {
+        self.replies.push(PendingReply::Pod { ordinal, last });
     }
 
     pub(crate) fn reply_job(&mut self, ordinal: u64, last: Arc<Job>, outcome: Outcome) {
@@ -140,6 +172,16 @@ impl Engine {
             let revision = self.new_revision();
             batch.delete(key);
             news.changes.push(Change { revision, before: Some(object), after: None });
+        }
+        for (at, Rewritten { key, mut record, before }) in std::mem::take(&mut tx.rewritten) {
+            let revision = self.new_revision();
+            let mut pod = record.pod.take().unwrap_or_default();
+            pod.metadata.get_or_insert_default().resource_version = revision.to_string();
+            record.pod = Some(pod);
+            batch.put(at, record.encode_to_vec());
+            let after = record.pod.take().map(|pod| Object::Pod(Arc::new(pod)));
+            news.changes.push(Change { revision, before: Some(Object::Pod(before)), after });
+            news.settled.push(key);
         }
         for ordinal in std::mem::take(&mut tx.touched_jobs).into_keys() {
             self.write_job_record(ordinal, tx.now, &mut batch, &mut news);
@@ -221,6 +263,9 @@ impl Engine {
             PendingReply::Job { ordinal, last, outcome } => {
                 let job = self.jobs.get(&ordinal).map_or(last, |job| job.object.clone());
                 Ok(Reply::Job { job, outcome })
+            }
+            PendingReply::Pod { ordinal, last } => {
+                Ok(Reply::Pod(self.pods.get(&ordinal).map_or(last, |pod| pod.object.clone())))
             }
         }
     }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use common::{Node, manifest};
-use engine::{Event, ObjectKey, Rejected};
+use engine::{Event, ObjectKey, Propagation, Rejected};
 use rustix::fs::FallocateFlags;
 use sched::Exit;
 
@@ -90,7 +90,7 @@ fn new_objects_are_refused_early_and_what_runs_comes_to_its_end() {
     assert_eq!(node.running.len(), 0, "no Pods take their place");
     assert_eq!(node.job("job").unwrap().status.unwrap().succeeded, 2);
     let key = ObjectKey::new("default", "other");
-    let delete = Event::DeleteJob { key, uid: String::new(), foreground: false };
+    let delete = Event::DeleteJob { key, uid: String::new(), propagation: Propagation::Background };
     assert!(matches!(node.apply(vec![delete]).remove(0), Err(Rejected::NotFound { .. })));
 
     disk.leave(u64::MAX);

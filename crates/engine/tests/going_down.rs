@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Node, manifest, new_job};
-use engine::{Event, ObjectKey, Rejected, WriteMode};
+use engine::{Event, ObjectKey, Propagation, Rejected, WriteMode};
 use sched::{Exit, Millis};
 
 fn draining(spec: &str, restart_policy: &str) -> Node {
@@ -70,6 +70,8 @@ fn new_work_is_refused_and_what_is_there_can_go() {
     assert_eq!(node.apply(vec![create(false)]).remove(0).unwrap_err(), Rejected::GoingDown);
     node.apply(vec![create(true)]).remove(0).unwrap();
     let key = ObjectKey::new("default", "job");
-    node.apply(vec![Event::DeleteJob { key, uid: String::new(), foreground: false }]).remove(0).unwrap();
+    node.apply(vec![Event::DeleteJob { key, uid: String::new(), propagation: Propagation::Background }])
+        .remove(0)
+        .unwrap();
     assert_eq!(node.summary("job"), "gone");
 }

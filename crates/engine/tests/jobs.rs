@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use api::pb::k8s::batch::v1::Job;
 use common::{Node, default_config, manifest, new_job};
-use engine::{Config, Effect, Event, Kind, Limits, Object, ObjectKey, Outcome, Rejected, Reply, WriteMode};
+use engine::{
+    Config, Effect, Event, Kind, Limits, Object, ObjectKey, Outcome, Propagation, Rejected, Reply, WriteMode,
+};
 use expect_test::{Expect, expect};
 use sched::Exit;
 use sched::node::Room;
@@ -246,7 +248,9 @@ fn a_deleted_job_goes_at_once_and_its_pods_after_it() {
     let mut node = node_with("completions: 700, parallelism: 300", "Never");
     node.end_all(&Exit::Code(0));
     let key = ObjectKey::new("default", "job");
-    let reply = node.apply(vec![Event::DeleteJob { key, uid: String::new(), foreground: false }]).remove(0);
+    let reply = node
+        .apply(vec![Event::DeleteJob { key, uid: String::new(), propagation: Propagation::Background }])
+        .remove(0);
     assert!(matches!(reply, Ok(Reply::Job { outcome: Outcome::Deleted, .. })));
     assert_eq!(node.summary("job"), "gone");
     assert_eq!(node.phases(), [("Running".to_owned(), 300)].into());
@@ -261,7 +265,8 @@ fn a_deleted_job_goes_at_once_and_its_pods_after_it() {
 fn a_crash_in_the_middle_of_a_deletion_finishes_it() {
     let mut node = node_with("completions: 400, parallelism: 400", "Never");
     let key = ObjectKey::new("default", "job");
-    let mut events = vec![Event::DeleteJob { key, uid: String::new(), foreground: false }].into();
+    let mut events =
+        vec![Event::DeleteJob { key, uid: String::new(), propagation: Propagation::Background }].into();
     let now = sched::Now::at(node.now);
     let applied = node.engine().apply(&mut events, now).unwrap();
     assert!(applied.more, "400 Pods do not go in one commit");
@@ -276,7 +281,9 @@ fn a_foreground_deletion_waits_for_the_pods() {
     let mut node = node_with("parallelism: 2, completions: 4", "Never");
     node.end_all(&Exit::Code(0));
     let key = ObjectKey::new("default", "job");
-    node.apply(vec![Event::DeleteJob { key, uid: String::new(), foreground: true }]).remove(0).unwrap();
+    node.apply(vec![Event::DeleteJob { key, uid: String::new(), propagation: Propagation::Foreground }])
+        .remove(0)
+        .unwrap();
     assert!(node.job("job").unwrap().metadata.unwrap().deletion_timestamp.is_some());
     node.crash();
     node.boot();
@@ -400,7 +407,7 @@ fn revisions_and_uids_are_never_given_twice() {
             assert!(uids.insert(pod.metadata.unwrap().uid));
         }
         let key = ObjectKey::new("default", "job");
-        node.apply(vec![Event::DeleteJob { key, uid: String::new(), foreground: false }]);
+        node.apply(vec![Event::DeleteJob { key, uid: String::new(), propagation: Propagation::Background }]);
         node.stop_asked();
         assert!(node.engine().reader().revision() > revision);
         revision = node.engine().reader().revision();
@@ -426,7 +433,9 @@ fn a_revision_is_refused_only_if_what_it_is_of_was_changed() {
     assert!(matches!(again, Err(Rejected::Conflict { .. })), "its spec was changed: {again:?}");
     let gone = node.job("job").unwrap();
     let key = ObjectKey::new("default", "job");
-    node.apply(vec![Event::DeleteJob { key, uid: String::new(), foreground: false }]).remove(0).unwrap();
+    node.apply(vec![Event::DeleteJob { key, uid: String::new(), propagation: Propagation::Background }])
+        .remove(0)
+        .unwrap();
     let refused = revise(&mut node, &gone, 4);
     assert!(matches!(refused, Err(Rejected::NotFound { .. })), "{refused:?}");
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use api::pb::wick::v1::{Image, ImageRecord};
 use common::{Node, manifest, new_job};
-use engine::{Effect, Event, ObjectKey, Rejected, Reply, WriteMode};
+use engine::{Effect, Event, ObjectKey, Propagation, Rejected, Reply, WriteMode};
 use sched::{Exit, Now};
 
 fn node() -> Node {
@@ -111,7 +111,7 @@ fn a_pod_that_met_its_own_deadline_goes_with_its_job() {
     node.stop_asked();
     assert_eq!(node.phases(), [("Failed".to_owned(), 1)].into());
     let key = ObjectKey::new("default", "job");
-    node.apply(vec![Event::DeleteJob { key, uid: String::new(), foreground: false }]);
+    node.apply(vec![Event::DeleteJob { key, uid: String::new(), propagation: Propagation::Background }]);
     assert_eq!(node.phases(), [].into());
 }
 
@@ -121,7 +121,8 @@ fn nothing_of_a_deleted_job_starts_any_more() {
     node.create(&manifest("completions: 3000, parallelism: 3000", "Never")).unwrap();
     assert_eq!(node.running.len(), 1000);
     let key = ObjectKey::new("default", "job");
-    let mut events: VecDeque<_> = [Event::DeleteJob { key, uid: String::new(), foreground: false }].into();
+    let mut events: VecDeque<_> =
+        [Event::DeleteJob { key, uid: String::new(), propagation: Propagation::Background }].into();
     loop {
         let now = Now::at(node.now);
         let applied = node.engine().apply(&mut events, now).unwrap();
@@ -144,7 +145,8 @@ fn a_crash_in_the_middle_of_a_deletion_starts_nothing() {
     let mut node = node();
     node.create(&manifest("completions: 400, parallelism: 400, backoffLimit: 1000", "OnFailure")).unwrap();
     let key = ObjectKey::new("default", "job");
-    let mut events = [Event::DeleteJob { key, uid: String::new(), foreground: false }].into();
+    let mut events =
+        [Event::DeleteJob { key, uid: String::new(), propagation: Propagation::Background }].into();
     let now = Now::at(node.now);
     assert!(node.engine().apply(&mut events, now).unwrap().more);
     node.crash();

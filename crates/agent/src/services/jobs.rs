@@ -12,7 +12,7 @@ use api::pb::wick::v1::{
     JobServiceListResponse, JobServicePatchRequest, JobServicePatchResponse, JobServiceUpdateRequest,
     JobServiceUpdateResponse, JobServiceWatchRequest, JobServiceWatchResponse, PatchType, WatchEventType,
 };
-use engine::{Event, Kind, Object, ObjectKey, Outcome, Reader, Reply, WriteMode};
+use engine::{Event, Kind, Object, ObjectKey, Outcome, Propagation, Reader, Reply, WriteMode};
 use tonic::{Code, Request, Response, Status};
 
 use super::select::Filter;
@@ -113,7 +113,7 @@ pub(super) fn job_of(reply: Reply) -> Result<Job, Status> {
 fn written(reply: Reply) -> Result<(Job, Outcome), Status> {
     match reply {
         Reply::Job { job, outcome } => Ok((Arc::unwrap_or_clone(job), outcome)),
-        Reply::Done | Reply::ImageDeleted { .. } => {
+        Reply::Done | Reply::Pod(_) | Reply::ImageDeleted { .. } => {
             Err(Status::internal("the engine answered about something else"))
         }
     }
@@ -187,13 +187,17 @@ impl JobService for Agent {
         request: Request<JobServiceDeleteRequest>,
     ) -> Result<Response<JobServiceDeleteResponse>, Status> {
         let request = request.into_inner();
-        let foreground = match DeletionPropagation::try_from(request.propagation) {
-            Ok(DeletionPropagation::Unspecified | DeletionPropagation::Background) => false,
-            Ok(DeletionPropagation::Foreground) => true,
-            Err(_) => return Err(status::field("propagation", "not one of BACKGROUND and FOREGROUND")),
+        let propagation = match DeletionPropagation::try_from(request.propagation) {
+            Ok(DeletionPropagation::Unspecified | DeletionPropagation::Background) => Propagation::Background,
+            Ok(DeletionPropagation::Foreground) => Propagation::Foreground,
+            Ok(DeletionPropagation::Orphan) => Propagation::Orphan,
+            Err(_) => {
+                return Err(status::field("propagation", "not one of BACKGROUND, FOREGROUND and ORPHAN"));
+            }
         };
         let key = key(&request.namespace, &request.name)?;
-        let reply = self.engine.send(Event::DeleteJob { key, uid: request.uid, foreground }).answer().await?;
+        let reply =
+            self.engine.send(Event::DeleteJob { key, uid: request.uid, propagation }).answer().await?;
         Ok(Response::new(JobServiceDeleteResponse { job: Some(job_of(reply)?) }))
     }
 

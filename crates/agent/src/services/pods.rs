@@ -5,11 +5,11 @@ use std::sync::Arc;
 use api::pb::k8s::core::v1::{ContainerStatus, Pod, PodSpec};
 use api::pb::wick::v1::pod_service_server::PodService;
 use api::pb::wick::v1::{
-    LogLine, PodServiceGetRequest, PodServiceGetResponse, PodServiceListRequest, PodServiceListResponse,
-    PodServiceLogsRequest, PodServiceLogsResponse, PodServiceWatchRequest, PodServiceWatchResponse,
-    WatchEventType,
+    LogLine, PodServiceDeleteRequest, PodServiceDeleteResponse, PodServiceGetRequest, PodServiceGetResponse,
+    PodServiceListRequest, PodServiceListResponse, PodServiceLogsRequest, PodServiceLogsResponse,
+    PodServiceWatchRequest, PodServiceWatchResponse, WatchEventType,
 };
-use engine::{Kind, Object, ObjectKey, Reader};
+use engine::{Event, Kind, Object, ObjectKey, Reader, Reply};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -50,6 +50,23 @@ impl PodService for Agent {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let PodServiceWatchRequest { filter, since_revision } = request.into_inner();
         watch::<Pod>(self, filter, since_revision)
+    }
+
+    async fn delete(
+        &self,
+        request: Request<PodServiceDeleteRequest>,
+    ) -> Result<Response<PodServiceDeleteResponse>, Status> {
+        let PodServiceDeleteRequest { namespace, name, uid, grace_period_seconds } = request.into_inner();
+        let key = key(&namespace, &name)?;
+        let event = Event::DeletePod { key, uid, grace_seconds: grace_period_seconds };
+        match self.engine.send(event).answer().await? {
+            Reply::Pod(pod) => {
+                Ok(Response::new(PodServiceDeleteResponse { pod: Some(Arc::unwrap_or_clone(pod)) }))
+            }
+            Reply::Done | Reply::Job { .. } | Reply::ImageDeleted { .. } => {
+                Err(Status::internal("the engine answered about something else"))
+            }
+        }
     }
 
     type LogsStream = Answers<PodServiceLogsResponse>;

@@ -199,13 +199,16 @@ impl World<'_> {
         if kind == CRON_JOB {
             return Err(No::Answer(refusal::not_found(&CRON_JOB, &name)));
         }
-        if kind == POD || propagation == Some(Propagation::Orphan) {
-            let message = format!("{} cannot be deleted so yet", kind.plural);
-            return Err(No::Answer(refusal::bad_request(&kind, &name, message)));
+        let uid = String::new();
+        if kind == POD {
+            return self.ask(Event::DeletePod { key, uid, grace_seconds }, &POD, &name);
         }
-        let _ = grace_seconds;
-        let foreground = propagation == Some(Propagation::Foreground);
-        self.ask(Event::DeleteJob { key, uid: String::new(), foreground }, &JOB, &name)
+        let propagation = match propagation {
+            None | Some(Propagation::Background) => engine::Propagation::Background,
+            Some(Propagation::Foreground) => engine::Propagation::Foreground,
+            Some(Propagation::Orphan) => engine::Propagation::Orphan,
+        };
+        self.ask(Event::DeleteJob { key, uid, propagation }, &JOB, &name)
     }
 
     fn set_condition(&mut self, pod: &NthPod, condition: &Condition) -> Result<(), No> {

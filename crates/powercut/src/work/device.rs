@@ -7,7 +7,8 @@ use api::pb::wick::v1::{Image, ImageRecord};
 use api::{Grants, NewJob};
 use engine::store::LookError;
 use engine::{
-    Applied, Config, Effect, Engine, Event, GuestId, Limits, ObjectKey, StartGuest, WriteMode, stored_time,
+    Applied, Config, Effect, Engine, Event, GuestId, Limits, ObjectKey, Propagation, StartGuest, WriteMode,
+    stored_time,
 };
 use sched::node::Room;
 use sched::{Exit, Now};
@@ -143,7 +144,9 @@ impl Device {
 
     fn delete_job(&mut self, random: &mut Random) -> Result<()> {
         let key = ObjectKey::new("default", job_name(random));
-        self.apply(vec![Event::DeleteJob { key, uid: String::new(), foreground: random.percent(50) }])
+        let ways = [Propagation::Background, Propagation::Foreground, Propagation::Orphan];
+        let propagation = ways[random.below(ways.len())];
+        self.apply(vec![Event::DeleteJob { key, uid: String::new(), propagation }])
     }
 
     fn push_image(&mut self, random: &mut Random) -> Result<()> {
@@ -162,7 +165,7 @@ impl Device {
         self.apply(vec![Event::DeleteJob {
             key: ObjectKey::new("default", "never-was"),
             uid: String::new(),
-            foreground: false,
+            propagation: Propagation::Background,
         }])
     }
 }
