@@ -51,7 +51,10 @@ async fn reflection_lists_services_and_describes_them() {
         assert!(contains(&file, b"wick/v1/job_service.proto") && contains(&file, b"JobServiceCreateRequest"));
     }
     // What a client needs to print a Job: the messages of other files.
-    for symbol in ["k8s.batch.v1.Job", "k8s.core.v1.PodSpec", "google.protobuf.Timestamp"] {
+    // And what errors carry.
+    for symbol in
+        ["k8s.batch.v1.Job", "k8s.core.v1.PodSpec", "google.protobuf.Timestamp", "google.rpc.BadRequest"]
+    {
         assert!(!file_v1(&client.channel, symbol).await.is_empty(), "{symbol}");
     }
 }

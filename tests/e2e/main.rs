@@ -9,6 +9,7 @@
     reason = "clippy.toml allows them in tests, but not in their helpers"
 )]
 
+mod agent_life;
 mod bad_images;
 mod bad_manifests;
 mod cli;
@@ -23,6 +24,7 @@ mod grpc_node;
 mod grpc_patch;
 mod grpc_watch;
 mod kill;
+mod packaging;
 mod readme;
 mod recovery;
 mod semantics;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,7 +18,14 @@ pub struct Agent {
     ready: Receiver<Ready>,
     /// Closed once it has said its last word.
     silent: Receiver<()>,
-    log: Arc<Mutex<String>>,
+    log: Arc<Log>,
+}
+
+/// What an agent wrote to standard error.
+#[derive(Default)]
+struct Log {
+    text: Mutex<String>,
+    grown: Condvar,
 }
 
 /// What an agent says when it can be asked.
@@ -61,7 +68,7 @@ impl Agent {
         command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stderr = child.stderr.take().expect("it is piped");
-        let log = Arc::new(Mutex::new(String::new()));
+        let log = Arc::new(Log::default());
         let (say_ready, ready) = mpsc::channel();
         let (say_silent, silent) = mpsc::channel();
         let kept = log.clone();
@@ -93,7 +100,19 @@ impl Agent {
 
     /// All it has written to standard error so far.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.log.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until it has logged a line with this message; the line.
+    pub fn wait_until_it_says(&self, message: &str) -> Value {
+        let text = self.log.text.lock().unwrap_or_else(PoisonError::into_inner);
+        let find = |text: &str| {
+            let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            lines.into_iter().find(|line| line["message"] == message)
+        };
+        let waited = self.log.grown.wait_timeout_while(text, PATIENCE, |text| find(text).is_none());
+        let (text, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        find(&text).unwrap_or_else(|| panic!("the agent never said `{message}`, but:\n{text}"))
     }
 
     /// SIGKILL: it learns nothing of it. Returns when it is dead.
@@ -104,13 +123,18 @@ impl Agent {
 
     /// SIGTERM, and its end.
     pub fn stop(&mut self) -> ExitStatus {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("an own child can be signalled");
+        self.signal(Signal::TERM);
         self.wait()
+    }
+
+    /// Any signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("an own child can be signalled");
     }
 
     /// Waits for its end. It is one when standard error is closed: there is no event for a child's end that has a time
     /// limit.
-    fn wait(&mut self) -> ExitStatus {
+    pub fn wait(&mut self) -> ExitStatus {
         if let Err(RecvTimeoutError::Timeout) = self.silent.recv_timeout(PATIENCE) {
             panic!("the agent has not ended after {PATIENCE:?}; it said:\n{}", self.log());
         }
@@ -127,12 +151,13 @@ impl Drop for Agent {
 }
 
 /// Keeps every line, and passes on the one that says that it is ready.
-fn listen(stderr: ChildStderr, log: &Mutex<String>, ready: &mpsc::Sender<Ready>) {
+fn listen(stderr: ChildStderr, log: &Log, ready: &mpsc::Sender<Ready>) {
     let mut lines = BufReader::new(stderr);
     let mut line = Vec::new();
     while matches!(lines.read_until(b'\n', &mut line), Ok(1..)) {
         let text = String::from_utf8_lossy(&line);
-        log.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
+        log.text.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
+        log.grown.notify_all();
         if let Ok(said) = serde_json::from_str::<Value>(&text)
             && said["message"] == "ready"
         {

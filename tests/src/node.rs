@@ -126,6 +126,23 @@ impl Node {
         self.bury();
     }
 
+    /// A signal to the agent; nothing is waited for.
+    pub fn signal(&self, signal: Signal) {
+        self.agent.as_ref().expect("this node has no agent now").signal(signal);
+    }
+
+    /// Waits for the agent's end by itself, which must be a clean one.
+    pub fn wait_for_end(&mut self) {
+        let status = self.agent().wait();
+        assert!(status.success(), "the agent ended with {status}; it said:\n{}", self.log());
+        self.bury();
+    }
+
+    /// Waits until the agent has logged a line with this message; the line.
+    pub fn wait_until_it_says(&self, message: &str) -> Value {
+        self.agent.as_ref().expect("this node has no agent now").wait_until_it_says(message)
+    }
+
     fn agent(&mut self) -> &mut Agent {
         self.agent.as_mut().expect("this node has no agent now")
     }

@@ -229,8 +229,9 @@ async fn serve(
             } else {
                 draining = true;
                 tracing::info!(seconds, "going down: nothing new begins, guests have their grace");
-                services::say_not_serving(&health).await;
+                // In this order: who hears of it finds it so.
                 agent.engine.drain(Millis::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)));
+                services::say_not_serving(&health).await;
             }
         }
     };

@@ -58,6 +58,8 @@ pub(crate) async fn routes(agent: &Agent) -> anyhow::Result<(Routes, HealthRepor
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(api::descriptor::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // What errors carry: clients that know only what is told here can then read the paths in it.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let mut routes = Routes::builder();
     routes
