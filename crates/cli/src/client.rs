@@ -13,6 +13,7 @@ use api::pb::wick::v1::job_service_client::JobServiceClient;
 use api::pb::wick::v1::manifest_service_client::ManifestServiceClient;
 use api::pb::wick::v1::node_service_client::NodeServiceClient;
 use api::pb::wick::v1::pod_service_client::PodServiceClient;
+use api::pb::wick::v1::simulation_service_client::SimulationServiceClient;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint as Transport};
@@ -110,6 +111,10 @@ impl Agent {
 
     pub(crate) fn manifests(&self) -> ManifestServiceClient<Channel> {
         ManifestServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER)
+    }
+
+    pub(crate) fn simulations(&self) -> SimulationServiceClient<Channel> {
+        SimulationServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER)
     }
 
     pub(crate) fn node(&self) -> NodeServiceClient<Channel> {

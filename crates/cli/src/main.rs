@@ -37,6 +37,7 @@ mod samples;
 mod scale;
 mod screen;
 mod session;
+mod simulate;
 mod sources;
 mod status;
 mod suspend;
@@ -91,6 +92,7 @@ enum Verb {
     Annotate(label::Annotate),
     Delete(delete::Delete),
     Image(image::ImageCommand),
+    Simulate(simulate::Simulate),
     Version(version::Version),
     Completion(completion::Completion),
     Man(completion::ManPages),
@@ -137,6 +139,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Verb::Annotate(verb) => verb.run(&global).await,
             Verb::Delete(verb) => verb.run(&global).await,
             Verb::Image(verb) => verb.run(&global).await,
+            Verb::Simulate(verb) => verb.run(&global).await,
             Verb::Version(verb) => verb.run(&global).await,
             Verb::Completion(_) | Verb::Man(_) => Ok(()), // Done above.
         }
@@ -185,6 +188,7 @@ mod tests {
             "completion bash",
             "man --dir out",
             "version --client",
+            "simulate scenario.yaml -o json --from current",
             "get jobs -o jsonpath={.items[*].metadata.name} --sort-by=.metadata.name",
             "get jobs -o=custom-columns=NAME:.metadata.name -L app,tier --show-labels",
         ] {

@@ -18,8 +18,7 @@ use tonic::Code;
 
 use self::board::Board;
 use self::module::ModuleFlags;
-use self::private::PrivateAgent;
-pub(crate) use self::private::{BECOME_AGENT, become_agent};
+pub(crate) use self::private::{BECOME_AGENT, PrivateAgent, become_agent};
 use self::story::JobKey;
 use crate::apply;
 use crate::delete::{Named, gone};
@@ -281,14 +280,14 @@ async fn delete(session: &Session, jobs: &[JobKey]) -> Result<(), Failure> {
 }
 
 /// The signals that stop it.
-struct Signals {
+pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
 }
 
 impl Signals {
-    fn listen() -> Result<Signals, Failure> {
+    pub(crate) fn listen() -> Result<Signals, Failure> {
         let listen = |kind| {
             signal(kind).map_err(|error| Failure::not_asked(format!("cannot start: {}", reason(&error))))
         };
@@ -300,7 +299,7 @@ impl Signals {
     }
 
     /// The exit code that goes with the next one.
-    async fn next(&mut self) -> u8 {
+    pub(crate) async fn next(&mut self) -> u8 {
         tokio::select! {
             _ = self.hang_up.recv() => 129,
             _ = self.interrupt.recv() => 130,
