@@ -28,6 +28,7 @@ mod packaging;
 mod readme;
 mod recovery;
 mod semantics;
+mod simulate;
 mod syscalls;
 mod tools;
 mod volumes;

@@ -87,6 +87,14 @@ impl Patch {
         }
     }
 
+    /// A merge patch that stands in a larger document.
+    pub fn merge(node: &Node) -> Result<Patch, FieldErrors> {
+        match value(node, &FieldPath::from(ROOT))? {
+            Value::Object(fields) => Ok(Patch(Body::Merge(fields))),
+            _ => Err(mistake(ROOT, Class::Type, "expected a map, such as `{\"spec\":{\"suspend\":true}}`")),
+        }
+    }
+
     /// What becomes of `object`.
     pub fn apply<M: Object>(&self, object: &M) -> Result<M, FieldErrors> {
         let mut value = json::to_json(object);

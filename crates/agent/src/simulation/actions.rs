@@ -5,11 +5,13 @@ use std::collections::{BTreeSet, VecDeque};
 use api::kind::{CRON_JOB, JOB, Kind, POD};
 use api::manifest::{self, Object};
 use api::node::Node;
+use api::patch::Patch;
 use api::pb::k8s::batch::v1::Job;
 use api::pb::k8s::meta::v1::{OwnerReference, Status};
 use api::pb::wick::v1::{Image, ImageRecord};
 use api::{FieldErrors, FieldPath, ImageRef, NewJob};
 use engine::{Event, ObjectKey, Rejected, Reply, WriteMode};
+use sched::pod::SetCondition;
 
 use super::scenario::{Action, Condition, Deed, Manifest, NthPod, Propagation, Target};
 use super::world::World;
@@ -45,7 +47,7 @@ impl World<'_> {
             Deed::RemoveImage(image) => self.remove_image(&image),
             // Zones are for CronJobs, and there are none.
             Deed::RemoveZone => Ok(()),
-            Deed::Condition { pod, condition } => self.set_condition(&pod, &condition),
+            Deed::Condition { pod, condition } => self.set_condition(&pod, condition),
         };
         match done {
             Ok(()) => Ok(()),
@@ -183,9 +185,31 @@ impl World<'_> {
 
     fn patch(&mut self, target: &Target, merge: &Node) -> Result<(), No> {
         let (kind, key) = self.find(target)?;
-        let _ = merge;
-        let message = format!("{} cannot be patched yet; apply the whole manifest", kind.plural);
-        Err(No::Answer(refusal::bad_request(&kind, &key.name, message)))
+        if kind == POD {
+            let message = "pods cannot be patched: what a Pod is comes from its Job".to_owned();
+            return Err(No::Answer(refusal::bad_request(&kind, &key.name, message)));
+        }
+        let Some(read) = self.job(&key.name).filter(|_| kind == JOB) else {
+            return Err(No::Answer(refusal::not_found(&kind, &key.name)));
+        };
+        let wrong = |errors: &FieldErrors| No::Answer(refusal::invalid(&kind, &key.name, errors));
+        let patch = Patch::merge(merge).map_err(|errors| wrong(&errors))?;
+        let mut job = patch.apply(&*read).map_err(|errors| wrong(&errors))?;
+        let meta = job.metadata.get_or_insert_default();
+        if meta.name != key.name {
+            let mut errors = FieldErrors::new();
+            errors.immutable("metadata.name");
+            return Err(wrong(&errors));
+        }
+        // Without a version of its own it may be applied whatever the status has become.
+        let mode = if patch.looks_at_version() {
+            WriteMode::Update
+        } else {
+            meta.resource_version.clear();
+            WriteMode::Revise(read)
+        };
+        let new = NewJob::check(job, &self.grants).map_err(|errors| wrong(&errors))?;
+        self.ask(Event::CreateJob { job: Box::new(new), mode, dry_run: false }, &JOB, &key.name)
     }
 
     fn delete(
@@ -211,12 +235,12 @@ impl World<'_> {
         self.ask(Event::DeleteJob { key, uid, propagation }, &JOB, &name)
     }
 
-    fn set_condition(&mut self, pod: &NthPod, condition: &Condition) -> Result<(), No> {
+    fn set_condition(&mut self, pod: &NthPod, condition: Condition) -> Result<(), No> {
         let key = self.find_pod(pod)?;
-        let Condition { kind, status, reason, message } = condition;
-        let _ = (kind, status, reason, message);
-        let message = "conditions of Pods cannot be set yet".to_owned();
-        Err(No::Answer(refusal::bad_request(&POD, &key.name, message)))
+        let name = key.name.clone();
+        let Condition { kind, status, reason } = condition;
+        let condition = SetCondition { kind, status, reason };
+        self.ask(Event::SetPodCondition { key, condition }, &POD, &name)
     }
 
     /// From now on these images exist.

@@ -39,6 +39,8 @@ struct Running {
     exit: Exit,
     due: Option<(i64, u64)>,
     stop: Option<Stop>,
+    /// It was asked to stop.
+    asked: bool,
 }
 
 impl Guests {
@@ -60,15 +62,17 @@ impl Guests {
             Some(rule) => (rule.run, rule.exit.clone(), rule.stop.clone()),
             None => (Some(0), Exit::Code(0), None),
         };
-        self.running.insert(id, Running { guest, exit, due: None, stop });
+        self.running.insert(id, Running { guest, exit, due: None, stop, asked: false });
         if let Some(run) = run {
             self.settle(id, t.saturating_add(run));
         }
     }
 
-    /// A guest is asked to stop. How it then ends replaces how it would have ended.
-    pub(super) fn stop(&mut self, id: GuestId, t: i64) {
-        let Some(running) = self.running.get_mut(&id) else { return };
+    /// A guest is asked to stop. How it then ends replaces how it would have ended. `None` if it was asked before, or has ended.
+    pub(super) fn stop(&mut self, id: GuestId, t: i64) -> Option<SimulationGuest> {
+        let running = self.running.get_mut(&id).filter(|running| !running.asked)?;
+        running.asked = true;
+        let guest = running.guest.clone();
         match running.stop.take() {
             None => self.kill(id, t),
             // Deaf to it: it goes on until it ends or is killed.
@@ -78,6 +82,7 @@ impl Guests {
                 self.settle(id, t.saturating_add(after));
             }
         }
+        Some(guest)
     }
 
     /// A guest is killed.

@@ -9,6 +9,7 @@ use api::quantity::Quantity;
 use api::{FieldErrors, FieldPath, ImageRef, manifest, names};
 use jiff::Timestamp;
 use sched::Exit;
+use sched::pod::Status;
 
 use super::reading::{Fields, Reading, Value};
 
@@ -141,9 +142,8 @@ pub(super) struct NthPod {
 #[derive(Clone, Debug)]
 pub(super) struct Condition {
     pub(super) kind: String,
-    pub(super) status: String,
+    pub(super) status: Status,
     pub(super) reason: String,
-    pub(super) message: String,
 }
 
 impl Scenario {
@@ -549,7 +549,7 @@ fn apply(reading: &mut Reading, value: &Value<'_>, action: &Fields<'_>) -> Optio
 }
 
 fn condition(reading: &mut Reading, value: &Value<'_>) -> Option<Deed> {
-    let fields = reading.map(value, &["pod", "type", "status", "reason", "message"])?;
+    let fields = reading.map(value, &["pod", "type", "status", "reason"])?;
     let pod = match fields.get("pod") {
         Some(value) => nth_pod(reading, &value),
         None => {
@@ -560,11 +560,10 @@ fn condition(reading: &mut Reading, value: &Value<'_>) -> Option<Deed> {
         }
     };
     let kind = needed_text(reading, &fields, "type");
-    let words = ["True", "False", "Unknown"].map(|word| (word, word));
-    let status = fields.get("status").map_or(Some("True"), |value| reading.word(&value, &words));
-    let mut optional = |key: &str| fields.get(key).and_then(|value| reading.text(&value)).unwrap_or_default();
-    let (reason, message) = (optional("reason"), optional("message"));
-    let condition = Condition { kind: kind?, status: status?.to_owned(), reason, message };
+    let words = [Status::True, Status::False, Status::Unknown].map(|status| (status.as_str(), status));
+    let status = fields.get("status").map_or(Some(Status::True), |value| reading.word(&value, &words));
+    let reason = fields.get("reason").and_then(|value| reading.text(&value)).unwrap_or_default();
+    let condition = Condition { kind: kind?, status: status?, reason };
     Some(Deed::Condition { pod: pod?, condition })
 }
 

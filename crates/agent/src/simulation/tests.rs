@@ -271,7 +271,7 @@ actions:
                25.0 ADDED pod b: Running (running x0)
                25.0 START b c #1
                25.0 REFUSED 3 422 Invalid: Job.batch "" is invalid: apiVersion: needed; that of a `Job` is `batch/v1` apiVersion=FieldValueRequired
-               25.0 REFUSED 4 422 Invalid: Job.batch "c" is invalid: [spec.backoffLimit: -1 is too few; the least is 0, spec.template.spec.restartPolicy: needed; a Job takes `Never` or `OnFailure`, spec.template.spec.containers: needed; give at least one container] spec.backoffLimit=FieldValueInvalid spec.template.spec.restartPolicy=FieldValueRequired spec.template.spec.containers=FieldValueRequired
+               25.0 REFUSED 4 422 Invalid: Job.batch "c" is invalid: [spec.backoffLimit: -1 is too few; the least is 0, spec.template.spec.containers: needed; give at least one container, spec.template.spec.restartPolicy: needed; a Job takes `Never` or `OnFailure`] spec.backoffLimit=FieldValueInvalid spec.template.spec.containers=FieldValueRequired spec.template.spec.restartPolicy=FieldValueRequired
                25.0 REFUSED 5 404 NotFound: cronjobs.batch "d" not found
                25.0 REFUSED 6 404 NotFound: jobs.batch "nobody" not found
                28.0 EXIT a c #2 0 Completed
@@ -329,6 +329,7 @@ fn a_clock_step_moves_no_deadline() {
     expect![[r#"
             0 2026-03-08T06:00:00Z job/a created
          2000 2026-03-08T07:00:02Z  the clock jumps by 1h
+        10000 2026-03-08T07:00:10Z pod/a-65jf9 c is asked to stop
         10000 2026-03-08T07:00:10Z job/a failed: DeadlineExceeded
     "#]]
     .assert_eq(&lines.collect::<String>());

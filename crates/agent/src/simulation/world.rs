@@ -273,14 +273,18 @@ impl<'a> World<'a> {
 
     /// Tells what a commit did, and does what it asks for.
     fn follow(&mut self, applied: Applied) -> Result<(), Trouble> {
-        self.tell_changes(applied.changes)?;
         for milestone in applied.milestones {
             self.tell_milestone(milestone)?;
         }
+        self.tell_changes(applied.changes)?;
         for effect in applied.effects {
             match effect {
                 Effect::Start(start) => self.start_guest(*start)?,
-                Effect::Stop(guest) => self.guests.stop(guest, self.t),
+                Effect::Stop(guest) => {
+                    if let Some(SimulationGuest { pod, container, .. }) = self.guests.stop(guest, self.t) {
+                        self.note(&format!("pod/{pod}"), format!("{container} is asked to stop"), false)?;
+                    }
+                }
                 Effect::Kill(guest) => self.guests.kill(guest, self.t),
                 // There is no disk to tidy.
                 Effect::RemoveVolumes { .. } | Effect::RemovePod { .. } | Effect::RemoveImage { .. } => {}

@@ -96,7 +96,8 @@ impl Timeline {
                     _ => Tone::Plain,
                 };
                 let about = if note.about.is_empty() { "device".to_owned() } else { note.about };
-                let all = (format!("{kind}s"), reason.clone());
+                let all =
+                    (if kind.is_empty() { "device".to_owned() } else { format!("{kind}s") }, reason.clone());
                 self.happened(&format!("{kind} {reason}"), (about, note.text), all, tone);
             }
             Some(What::Final(end)) => {
