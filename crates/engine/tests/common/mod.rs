@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use api::pb::k8s::batch::v1::Job;
 use api::pb::k8s::core::v1::Pod;
@@ -35,6 +36,8 @@ pub(crate) struct Node {
     pub(crate) effects: Vec<Effect>,
     /// Commits so far.
     pub(crate) commits: usize,
+    /// Every Job, as it was after the last commit.
+    jobs: BTreeMap<ObjectKey, Arc<Job>>,
 }
 
 impl Node {
@@ -63,6 +66,7 @@ impl Node {
             most: 0,
             effects: Vec::new(),
             commits: 0,
+            jobs: BTreeMap::new(),
         };
         node.boot();
         node
@@ -126,6 +130,25 @@ impl Node {
             }
         }
         self.most = self.most.max(self.running.len());
+        self.check_statuses();
+    }
+
+    /// No status may say what an API server would refuse, nor take back what it said before.
+    fn check_statuses(&mut self) {
+        let (jobs, _) = self.engine().reader().jobs("");
+        let mut known = BTreeMap::new();
+        for job in jobs {
+            let meta = job.metadata.as_ref().unwrap();
+            let key = ObjectKey::new(&meta.namespace, &meta.name);
+            let before = self.jobs.get(&key);
+            if !before.is_some_and(|before| Arc::ptr_eq(before, &job)) {
+                let same = |before: &&Arc<Job>| before.metadata.as_ref().unwrap().uid == meta.uid;
+                let checked = api::job::check_status(before.filter(same).map(|before| &**before), &job);
+                assert!(checked.is_ok(), "{key}: {}\n{before:#?}\n{job:#?}", checked.unwrap_err());
+            }
+            known.insert(key, job);
+        }
+        self.jobs = known;
     }
 
     /// The time passes, timers included, without anything else happening.
