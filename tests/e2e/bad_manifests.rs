@@ -342,12 +342,6 @@ async fn what_cannot_be_given_is_refused_with_why() {
               spec.template.spec.volumes[0].secret: not supported yet; use emptyDir
             exit 1
         "#]]),
-        (job(|job| job["spec"]["suspend"] = true.into()), expect![[r#"
-            INVALID_ARGUMENT
-            error: stdin: job.batch/hello was refused
-              spec.suspend: not supported yet; create the Job when it is to run
-            exit 1
-        "#]]),
         (
             job(|job| manifest::container(job)["workingDir"] = "/data".into()),
             expect![[r#"
@@ -375,16 +369,39 @@ async fn everything_that_is_wrong_is_told_at_once() {
     check(&wrong.to_string(), expect![[r#"
         INVALID_ARGUMENT
         error: stdin: job.batch/Hello was refused
-          spec.template.spec.hostPID: guests cannot see processes; remove it
           metadata.name: `Hello` must be up to 253 lower-case letters, digits, `-` and `.`, with a letter or digit around each `.`
-          spec.completions: -3 is too few; the least is 0
           spec.template.spec.restartPolicy: `Always` is not for Jobs; give `Never` or `OnFailure`
           spec.template.spec.containers[0].image: `A B` must be a name such as `hello`, `hello:1.2` or `example.com/team/hello` in lower-case letters, digits, `.`, `_` and `-`, or `sha256:` and 64 hexadecimal digits; a path to a file is pushed by `wick apply`, or by `wick image push FILE NAME`
           spec.template.spec.containers[0].env[0].name: `A=B` must be printable ASCII without `=`
           spec.template.spec.containers[0].volumeMounts[0].name: `none` does not exist; the Pod has no volumes
           spec.template.spec.containers[0].volumeMounts[0].mountPath: `here` must be an absolute path
+          spec.template.spec.hostPID: guests cannot see processes; remove it
+          spec.completions: -3 is too few; the least is 0
         exit 1
     "#]]).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_does_not_hide_what_cannot_be() {
+    let text = MANIFEST
+        .replace("parallelism: 0", "paralelism: 0\n  backoffLimit: -1")
+        .replace("restartPolicy: Never", "restartPolicy: Always\n      hostIPC: true")
+        .replace("name: main", "name: 7\n          env: [{value: x}]");
+    check(
+        &text,
+        expect![[r#"
+        INVALID_ARGUMENT
+        error: stdin: job.batch/hello was refused
+          spec.paralelism: unknown field; did you mean `parallelism`?
+          spec.backoffLimit: -1 is too few; the least is 0
+          spec.template.spec.restartPolicy: `Always` is not for Jobs; give `Never` or `OnFailure`
+          spec.template.spec.hostIPC: guests cannot share memory with the host; remove it
+          spec.template.spec.containers[0].name: expected a string, got the number 7; put it in quotes
+          spec.template.spec.containers[0].env[0].name: needed; give the variable a name
+        exit 1
+    "#]],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -418,11 +435,11 @@ async fn a_name_that_exists_is_refused_to_create_and_the_template_to_apply() {
         &node,
         &other.to_string(),
         expect![[r#"
-        INVALID_ARGUMENT
-        error: stdin: job.batch/hello was refused
-          spec.template: cannot change once the object exists; delete it and create it anew
-        exit 1
-    "#]],
+            INVALID_ARGUMENT
+            error: stdin: job.batch/hello was refused
+              spec.template: `spec.containers[0].image` cannot change once the object exists; delete it and create it anew
+            exit 1
+        "#]],
     )
     .await;
 }

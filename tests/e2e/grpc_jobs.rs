@@ -104,9 +104,9 @@ async fn an_update_changes_what_may_change_and_names_what_may_not() {
     check_refused(
         client.jobs().update(JobServiceUpdateRequest { job: Some(template), dry_run: false }).await,
         expect![[r#"
-            INVALID_ARGUMENT: the change is invalid: spec.completions: cannot change once the object exists; delete it and create it anew; spec.template: cannot change once the object exists; delete it and create it anew
+            INVALID_ARGUMENT: the change is invalid: spec.completions: cannot change once the object exists; delete it and create it anew; spec.template: `spec.containers[0].image` cannot change once the object exists; delete it and create it anew
               spec.completions | cannot change once the object exists; delete it and create it anew
-              spec.template | cannot change once the object exists; delete it and create it anew
+              spec.template | `spec.containers[0].image` cannot change once the object exists; delete it and create it anew
         "#]],
     );
 
@@ -193,14 +193,14 @@ async fn every_mistake_has_its_path() {
     check_refused(
         client.jobs().create(request).await,
         expect![[r#"
-        INVALID_ARGUMENT: Job `Hello` is invalid: spec.template.spec.containers[0].securityContext.privileged: guests never get the host's privileges; remove it; spec.template.spec.hostNetwork: guests never get the host's network; grant addresses with the annotation `wick.dev/allow-net`; metadata.name: `Hello` must be up to 253 lower-case letters, digits, `-` and `.`, with a letter or digit around each `.`; spec.completions: -1 is too few; the least is 0; spec.template.spec.restartPolicy: `Always` is not for Jobs; give `Never` or `OnFailure`; spec.template.spec.containers[0].image: `HELLO` must be a name such as `hello`, `hello:1.2` or `example.com/team/hello` in lower-case letters, digits, `.`, `_` and `-`, or `sha256:` and 64 hexadecimal digits; a path to a file is pushed by `wick apply`, or by `wick image push FILE NAME`
-          spec.template.spec.containers[0].securityContext.privileged | guests never get the host's privileges; remove it
-          spec.template.spec.hostNetwork | guests never get the host's network; grant addresses with the annotation `wick.dev/allow-net`
-          metadata.name | `Hello` must be up to 253 lower-case letters, digits, `-` and `.`, with a letter or digit around each `.`
-          spec.completions | -1 is too few; the least is 0
-          spec.template.spec.restartPolicy | `Always` is not for Jobs; give `Never` or `OnFailure`
-          spec.template.spec.containers[0].image | `HELLO` must be a name such as `hello`, `hello:1.2` or `example.com/team/hello` in lower-case letters, digits, `.`, `_` and `-`, or `sha256:` and 64 hexadecimal digits; a path to a file is pushed by `wick apply`, or by `wick image push FILE NAME`
-    "#]],
+            INVALID_ARGUMENT: Job `Hello` is invalid: metadata.name: `Hello` must be up to 253 lower-case letters, digits, `-` and `.`, with a letter or digit around each `.`; spec.completions: -1 is too few; the least is 0; spec.template.spec.containers[0].image: `HELLO` must be a name such as `hello`, `hello:1.2` or `example.com/team/hello` in lower-case letters, digits, `.`, `_` and `-`, or `sha256:` and 64 hexadecimal digits; a path to a file is pushed by `wick apply`, or by `wick image push FILE NAME`; spec.template.spec.containers[0].securityContext.privileged: guests never get the host's privileges; remove it; spec.template.spec.restartPolicy: `Always` is not for Jobs; give `Never` or `OnFailure`; spec.template.spec.hostNetwork: guests never get the host's network; grant addresses with the annotation `wick.dev/allow-net`
+              metadata.name | `Hello` must be up to 253 lower-case letters, digits, `-` and `.`, with a letter or digit around each `.`
+              spec.completions | -1 is too few; the least is 0
+              spec.template.spec.containers[0].image | `HELLO` must be a name such as `hello`, `hello:1.2` or `example.com/team/hello` in lower-case letters, digits, `.`, `_` and `-`, or `sha256:` and 64 hexadecimal digits; a path to a file is pushed by `wick apply`, or by `wick image push FILE NAME`
+              spec.template.spec.containers[0].securityContext.privileged | guests never get the host's privileges; remove it
+              spec.template.spec.restartPolicy | `Always` is not for Jobs; give `Never` or `OnFailure`
+              spec.template.spec.hostNetwork | guests never get the host's network; grant addresses with the annotation `wick.dev/allow-net`
+        "#]],
     );
     let empty = JobServiceCreateRequest { job: None, dry_run: false };
     check_refused(

@@ -111,13 +111,13 @@ async fn a_refused_document_does_not_stop_the_others() {
           INVALID_ARGUMENT: Job `d` is invalid: spec.paralelism: unknown field; did you mean `parallelism`?
           spec.paralelism | unknown field; did you mean `parallelism`?
         4 line 45: CronJob/e refused
-          INVALID_ARGUMENT: kind: CronJob is not supported yet; Wick runs Job (batch/v1)
+          INVALID_ARGUMENT: CronJob `e` is invalid: kind: CronJob is not supported yet; Wick runs Job (batch/v1)
           kind | CronJob is not supported yet; Wick runs Job (batch/v1)
         5 line 50: Pod/f refused
           INVALID_ARGUMENT: Pod `f` is invalid: kind: a `Pod` is made by Wick and cannot be applied; Wick serves `Job` and `CronJob` (batch/v1)
           kind | a `Pod` is made by Wick and cannot be applied; Wick serves `Job` and `CronJob` (batch/v1)
         6 line 54: / refused
-          INVALID_ARGUMENT: the document `` is invalid: expected a map with `apiVersion`, `kind` and `metadata`, got the string "just a text"
+          INVALID_ARGUMENT: the document at line 54 is invalid: expected a map with `apiVersion`, `kind` and `metadata`, got the string "just a text"
            | expected a map with `apiVersion`, `kind` and `metadata`, got the string "just a text"
         7 line 56: Job/z created
     "#]]).await;

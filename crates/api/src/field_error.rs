@@ -3,135 +3,16 @@
 //! Everything that is wrong is collected and told at once, each with the exact path a person would look for in the
 //! manifest. How the errors reach a client (gRPC details, a Kubernetes Status) is left to whoever answers it.
 
+mod class;
+
 use std::collections::BTreeMap;
 use std::fmt;
+
+pub use class::{BadValue, Class};
 
 pub use crate::field_path::FieldPath;
 pub(crate) use crate::field_path::{push_field, push_index, push_key};
 use crate::node::Node;
-
-/// What kind of mistake it is, for programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Class {
-    /// Not given, and needed.
-    Required,
-    /// Given, and not possible.
-    Invalid,
-    /// Not one of the values there are.
-    Unsupported,
-    /// Given twice.
-    Duplicate,
-    /// Not to be given here.
-    Forbidden,
-    /// More elements than there may be.
-    TooMany,
-    /// Longer than it may be.
-    TooLong,
-    /// Names something that does not exist.
-    NotFound,
-    /// No such field.
-    Unknown,
-    /// A string where a number belongs, and the like.
-    Type,
-}
-
-impl Class {
-    /// The word Kubernetes uses for it in the causes of a Status.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Class::Required => "FieldValueRequired",
-            Class::Invalid => "FieldValueInvalid",
-            Class::Unsupported => "FieldValueNotSupported",
-            Class::Duplicate => "FieldValueDuplicate",
-            Class::Forbidden => "FieldValueForbidden",
-            Class::TooMany => "FieldValueTooMany",
-            Class::TooLong => "FieldValueTooLong",
-            Class::NotFound => "FieldValueNotFound",
-            Class::Unknown => "FieldValueUnknown",
-            Class::Type => "FieldValueTypeInvalid",
-        }
-    }
-
-    /// The words Kubernetes begins the message with.
-    pub fn words(self) -> &'static str {
-        match self {
-            Class::Required => "Required value",
-            Class::Invalid => "Invalid value",
-            Class::Unsupported => "Unsupported value",
-            Class::Duplicate => "Duplicate value",
-            Class::Forbidden => "Forbidden",
-            Class::TooMany => "Too many",
-            Class::TooLong => "Too long",
-            Class::NotFound => "Not found",
-            Class::Unknown => "Unknown field",
-            Class::Type => "Wrong type",
-        }
-    }
-
-    /// Whether the object could not even be read, as opposed to asking for something impossible.
-    pub fn is_syntax(self) -> bool {
-        matches!(self, Class::Unknown | Class::Type)
-    }
-}
-
-/// A value that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BadValue {
-    /// A text.
-    Text(String),
-    /// A number.
-    Number(i128),
-}
-
-impl BadValue {
-    /// As a message has it: numbers as they are, texts in backticks, cut where they get long.
-    fn shown(&self) -> String {
-        match self {
-            BadValue::Text(text) => Shown(text).to_string(),
-            BadValue::Number(number) => number.to_string(),
-        }
-    }
-}
-
-/// As JSON has it, which is how Kubernetes' messages do.
-impl fmt::Display for BadValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BadValue::Text(text) => write!(f, "{}", serde_json::Value::from(text.as_str())),
-            BadValue::Number(number) => write!(f, "{number}"),
-        }
-    }
-}
-
-impl From<&str> for BadValue {
-    fn from(text: &str) -> BadValue {
-        BadValue::Text(text.to_owned())
-    }
-}
-
-impl From<&String> for BadValue {
-    fn from(text: &String) -> BadValue {
-        BadValue::Text(text.clone())
-    }
-}
-
-impl From<String> for BadValue {
-    fn from(text: String) -> BadValue {
-        BadValue::Text(text)
-    }
-}
-
-impl From<i32> for BadValue {
-    fn from(number: i32) -> BadValue {
-        BadValue::Number(number.into())
-    }
-}
-
-impl From<i64> for BadValue {
-    fn from(number: i64) -> BadValue {
-        BadValue::Number(number.into())
-    }
-}
 
 /// One mistake in one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -298,6 +179,18 @@ impl FieldErrors {
         self.add(path.into(), Class::Invalid, None, detail, "field is immutable".to_owned());
     }
 
+    /// Changed in these parts, which cannot change.
+    pub(crate) fn immutable_in(&mut self, path: impl Into<FieldPath>, parts: &[String]) {
+        const PARTS_MAX: usize = 3;
+        let named: Vec<_> = parts.iter().take(PARTS_MAX).map(|part| format!("`{part}`")).collect();
+        let more = if parts.len() > PARTS_MAX { " and more" } else { "" };
+        let detail = format!(
+            "{}{more} cannot change once the object exists; delete it and create it anew",
+            named.join(", ")
+        );
+        self.add(path.into(), Class::Invalid, None, detail, "field is immutable".to_owned());
+    }
+
     /// Adds what was found elsewhere.
     pub fn append(&mut self, others: FieldErrors) {
         self.more |= others.more;
@@ -440,25 +333,6 @@ fn rank(node: &Node, path: &mut String, ranks: &mut BTreeMap<String, usize>) {
             }
         }
         _ => {}
-    }
-}
-
-/// A value in a message: numbers as they are, everything else in backticks, cut where it gets long.
-pub(crate) struct Shown<T>(pub(crate) T);
-
-/// Longer values are cut, in characters: they are in the manifest, and a message is read on a terminal.
-const SHOWN_MAX: usize = 60;
-
-impl<T: fmt::Display> fmt::Display for Shown<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.0.to_string();
-        if text.parse::<f64>().is_ok_and(f64::is_finite) {
-            return f.write_str(&text);
-        }
-        match text.char_indices().nth(SHOWN_MAX) {
-            Some((cut, _)) => write!(f, "`{}…`", text[..cut].escape_debug()),
-            None => write!(f, "`{}`", text.escape_debug()),
-        }
     }
 }
 

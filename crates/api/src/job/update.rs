@@ -1,6 +1,11 @@
 //! What may change of a Job that is stored, and what was fixed when it was made.
 
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
 use crate::field_error::{FieldErrors, FieldPath};
+use crate::json;
 use crate::pb::k8s::batch::v1::{Job, JobSpec};
 use crate::pb::k8s::core::v1::{Container, PodTemplateSpec};
 
@@ -24,12 +29,36 @@ pub(super) fn validate(job: &Job, stored: &Job, errors: &mut FieldErrors) {
             errors.immutable(path.field(field));
         }
     }
-    let template = match (&new.template, &old.template) {
-        (Some(new), Some(old)) if rests(stored) => new != old && without_directives(new, old) != *old,
-        (new, old) => new != old,
-    };
-    if template {
-        errors.immutable(path.field("template"));
+    let (Some(new), Some(old)) = (&new.template, &old.template) else { return };
+    if new == old {
+        return;
+    }
+    let compared = if rests(stored) { without_directives(new, old) } else { new.clone() };
+    if compared != *old {
+        let mut parts = Vec::new();
+        let (new, old) = (json::to_json(&compared), json::to_json(old));
+        differences(&new, &old, &FieldPath::root(), &mut parts);
+        errors.immutable_in(path.field("template"), &parts);
+    }
+}
+
+/// The paths at which two documents differ.
+fn differences(one: &Value, other: &Value, path: &FieldPath, parts: &mut Vec<String>) {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            let keys: BTreeSet<_> = one.keys().chain(other.keys()).collect();
+            for key in keys {
+                let values = [one, other].map(|map| map.get(key).unwrap_or(&Value::Null));
+                differences(values[0], values[1], &path.field(key), parts);
+            }
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            for (index, (one, other)) in one.iter().zip(other).enumerate() {
+                differences(one, other, &path.index(index), parts);
+            }
+        }
+        _ if one == other => {}
+        _ => parts.push(path.as_str().to_owned()),
     }
 }
 
