@@ -21,9 +21,9 @@ use crate::story::Story;
 use crate::toy::Flaw;
 use crate::work::{Tuning, Workload};
 
-/// What chains do, one after the other: the engine every second time.
+/// What chains do, one after the other, from some place on: the engine every second time.
 const WORKLOADS: [Workload; 6] =
-    [Workload::Engine, Workload::Small, Workload::Engine, Workload::Big, Workload::Engine, Workload::Pieces];
+    [Workload::Engine, Workload::Big, Workload::Engine, Workload::Pieces, Workload::Engine, Workload::Small];
 
 /// How many states of each recording are looked at, by generation.
 const STATES: [usize; 3] = [20, 10, 10];
@@ -52,6 +52,12 @@ pub(crate) struct Campaign {
     /// Where states are made: a directory in memory is quicker, and as good.
     #[arg(long)]
     scratch: Option<PathBuf>,
+    /// Aim at nothing else.
+    #[arg(long)]
+    aim: Option<Aim>,
+    /// Do nothing else.
+    #[arg(long)]
+    workload: Option<Workload>,
     /// How many chains at the same time.
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -64,6 +70,7 @@ struct Chain<'a> {
     scratch: Scratch,
     random: Random,
     left: usize,
+    aim: Option<Aim>,
     table: Table,
     keep: &'a Keep,
 }
@@ -100,6 +107,7 @@ impl Campaign {
 
         println!("\nthe store, {} states:", self.states);
         let chains = self.states.div_ceil(CHAIN);
+        let from = Random::new(seed).below(WORKLOADS.len());
         let (next, result) = (AtomicUsize::new(0), Mutex::new(anyhow::Ok(Table::default())));
         let work = || loop {
             let n = next.fetch_add(1, Ordering::Relaxed);
@@ -107,7 +115,9 @@ impl Campaign {
                 return;
             }
             let states = CHAIN.min(self.states - n * CHAIN);
-            let done = chain(n, states, seed, &scratch, &keep);
+            let workload = self.workload.unwrap_or(WORKLOADS[(from + n) % WORKLOADS.len()]);
+            let random = Random::new(seed ^ (n as u64).wrapping_mul(0xd134_2543_de82_ef95));
+            let done = chain(workload, self.aim, states, random, &scratch, &keep);
             let mut result = lock(&result);
             match (&mut *result, done) {
                 (Ok(table), Ok(done)) => {
@@ -153,9 +163,14 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn chain(n: usize, states: usize, seed: u64, scratch: &Path, keep: &Keep) -> Result<Table> {
-    let mut random = Random::new(seed ^ (n as u64).wrapping_mul(0xd134_2543_de82_ef95));
-    let workload = WORKLOADS[n % WORKLOADS.len()];
+fn chain(
+    workload: Workload,
+    aim: Option<Aim>,
+    states: usize,
+    mut random: Random,
+    scratch: &Path,
+    keep: &Keep,
+) -> Result<Table> {
     let tuning = if random.percent(50) { Tuning::Tight } else { Tuning::Default };
     let job = Job { workload, tuning, toy: None, steps: 0, seed: 0 };
     let mut chain = Chain {
@@ -164,6 +179,7 @@ fn chain(n: usize, states: usize, seed: u64, scratch: &Path, keep: &Keep) -> Res
         scratch: Scratch::new(scratch)?,
         random,
         left: states,
+        aim,
         table: Table::default(),
         keep,
     };
@@ -206,7 +222,7 @@ impl Chain<'_> {
         let points = Points::of(story);
         let mut survivors = Vec::new();
         for n in 0..STATES[generation].min(self.left) {
-            let (at, aim) = points.any(&mut self.random);
+            let (at, aim) = points.any(self.aim, &mut self.random);
             let rules = if n.is_multiple_of(2) { Rules::Strict } else { Rules::Lenient };
             if let Some(survivor) = self.state(generation, story, expected, at, aim, rules)? {
                 survivors.push(survivor);
@@ -314,6 +330,7 @@ fn toy(flaw: Flaw, rules: Rules, states: usize, scratch: &Path, keep: &Keep) -> 
         scratch: Scratch::new(scratch)?,
         random: Random::new(seed),
         left: states,
+        aim: None,
         table: Table::default(),
         keep,
     };
@@ -322,7 +339,7 @@ fn toy(flaw: Flaw, rules: Rules, states: usize, scratch: &Path, keep: &Keep) -> 
     };
     let points = Points::of(&story);
     for _ in 0..states {
-        let (at, aim) = points.any(&mut chain.random);
+        let (at, aim) = points.any(None, &mut chain.random);
         chain.state(0, &story, &Expected::nothing(), at, aim, rules)?;
     }
     Ok(chain.table)

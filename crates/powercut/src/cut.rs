@@ -326,7 +326,7 @@ impl Chosen {
 }
 
 /// What to aim at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Aim {
     /// Just after something was acknowledged.
     Acknowledged,
@@ -336,10 +336,12 @@ pub(crate) enum Aim {
     Pending,
     /// While the store is opened.
     Opening,
+    /// Just after a name came, changed or went.
+    Names,
     Anywhere,
 }
 
-const AIMS: [Aim; 5] = [Aim::Acknowledged, Aim::Sync, Aim::Pending, Aim::Opening, Aim::Anywhere];
+const AIMS: [Aim; 6] = [Aim::Acknowledged, Aim::Sync, Aim::Pending, Aim::Opening, Aim::Names, Aim::Anywhere];
 
 /// The points worth aiming at.
 pub(crate) struct Points {
@@ -347,14 +349,21 @@ pub(crate) struct Points {
     syncs: Vec<(usize, usize)>,
     pending: Vec<usize>,
     openings: Vec<(usize, usize)>,
+    names: Vec<usize>,
     end: usize,
 }
 
 impl Points {
     pub(crate) fn of(story: &Story) -> Points {
         let end = story.ops.len();
-        let mut points =
-            Points { acknowledged: vec![], syncs: vec![], pending: vec![], openings: vec![], end };
+        let mut points = Points {
+            acknowledged: vec![],
+            syncs: vec![],
+            pending: vec![],
+            openings: vec![],
+            names: vec![],
+            end,
+        };
         let mut begun = BTreeMap::new();
         let mut opening = None;
         let mut waiting = vec![0_usize; story.files()];
@@ -389,7 +398,7 @@ impl Points {
                     waiting[*file] += bytes;
                     level += bytes;
                 }
-                Op::Names(_) => {}
+                Op::Names(_) => points.names.push(n + 1),
             }
             levels.push(level);
         }
@@ -401,9 +410,9 @@ impl Points {
         points
     }
 
-    /// A point, as a number of events that have happened, and what was aimed at.
-    pub(crate) fn any(&self, random: &mut Random) -> (usize, Aim) {
-        let aim = random.pick(&AIMS).copied().unwrap_or(Aim::Anywhere);
+    /// A point, as a number of events that have happened, and what was aimed at: `aim`, or anything.
+    pub(crate) fn any(&self, aim: Option<Aim>, random: &mut Random) -> (usize, Aim) {
+        let aim = aim.or_else(|| random.pick(&AIMS).copied()).unwrap_or(Aim::Anywhere);
         let within = |range: Option<&(usize, usize)>, random: &mut Random| {
             range.map(|(begin, end)| if random.percent(50) { *end } else { random.between(*begin, *end) })
         };
@@ -412,6 +421,7 @@ impl Points {
             Aim::Sync => within(random.pick(&self.syncs), random),
             Aim::Pending => random.pick(&self.pending).copied(),
             Aim::Opening => random.pick(&self.openings).map(|(begin, end)| random.between(*begin, *end)),
+            Aim::Names => random.pick(&self.names).copied(),
             Aim::Anywhere => None,
         };
         match at {
