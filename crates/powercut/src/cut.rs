@@ -430,3 +430,119 @@ impl Points {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+    use crate::script::Script;
+
+    /// All that `cuts` cuts at the end of a story leave on the disk, with sectors of four bytes.
+    fn check(script: Script, rules: Rules, ways: &[Way], expected: Expect) {
+        let story = script.story();
+        let mut seen = BTreeSet::new();
+        for way in ways {
+            let mut random = Random::new(7);
+            let cut = Cut { at: story.ops.len(), rules, way: *way, sector: 4 };
+            for _ in 0..300 {
+                let image = cut.image(&story, &mut random);
+                let files = image.files.iter();
+                let files = files.map(|(name, bytes)| format!("{name}={}", bytes.escape_ascii()));
+                seen.insert(files.collect::<Vec<_>>().join(" "));
+            }
+        }
+        expected.assert_eq(&seen.into_iter().collect::<Vec<_>>().join("\n"));
+    }
+
+    #[test]
+    fn what_was_synced_is_there_and_a_write_that_raced_with_the_sync_need_not_be() {
+        let script = Script::default().create(3, "a").write(3, 0, b"1111").sync_begins(3, 4);
+        let script = script.write(3, 0, b"2222").sync_ends().open(4, "").sync(4, 0);
+        check(
+            script,
+            Rules::Strict,
+            &WAYS,
+            expect![[r#"
+                a=1111
+                a=2222"#]],
+        );
+    }
+
+    #[test]
+    fn sectors_are_torn_apart_but_each_has_a_prefix_of_its_writes() {
+        let script =
+            Script::default().create(3, "a").write(3, 0, b"........").open(4, "").sync(3, 8).sync(4, 0);
+        let script = script.write(3, 0, b"1111AAAA").write(3, 4, b"BBBB");
+        check(
+            script,
+            Rules::Strict,
+            &[Way::RandomSectors],
+            expect![[r#"
+                a=........
+                a=....AAAA
+                a=....BBBB
+                a=1111....
+                a=1111AAAA
+                a=1111BBBB"#]],
+        );
+    }
+
+    #[test]
+    fn a_length_need_not_be_that_of_what_was_written() {
+        let script = Script::default().create(3, "a").open(4, "").sync(3, 0).sync(4, 0).write(3, 0, b"1111");
+        check(
+            script,
+            Rules::Lenient,
+            &[Way::RandomSectors],
+            expect![[r#"
+                a=
+                a=1111
+                a=\x00\x00\x00\x00"#]],
+        );
+    }
+
+    #[test]
+    fn by_strict_rules_only_the_directory_makes_names_last_in_any_order() {
+        let script = Script::default().open(4, "").create(3, "a").write(3, 0, b"old").sync(3, 3).sync(4, 0);
+        let script = script.create(5, "new").sync(5, 0).rename("a", "b");
+        check(
+            script,
+            Rules::Strict,
+            &[Way::RandomWrites],
+            expect![[r#"
+                a=old
+                a=old new=
+                b=old
+                b=old new="#]],
+        );
+    }
+
+    #[test]
+    fn by_lenient_rules_names_last_in_order_with_any_sync() {
+        let script =
+            Script::default().create(3, "a").create(4, "b").sync(3, 0).create(5, "c").rename("c", "d");
+        check(
+            script,
+            Rules::Lenient,
+            &WAYS,
+            expect![[r#"
+                a= b=
+                a= b= c=
+                a= b= d="#]],
+        );
+    }
+
+    #[test]
+    fn one_seed_gives_one_state() {
+        let script = || Script::default().create(3, "a").write(3, 0, &[1; 9000]).write(3, 100, &[2; 9000]);
+        let images: BTreeSet<Vec<u8>> = (0..2)
+            .map(|_| {
+                let (story, mut random) = (script().story(), Random::new(5));
+                let cut = Cut { at: 3, rules: Rules::Lenient, way: Way::RandomSectors, sector: 512 };
+                cut.image(&story, &mut random).files.into_values().flat_map(|bytes| bytes.to_vec()).collect()
+            })
+            .collect();
+        assert_eq!(images.len(), 1);
+    }
+}

@@ -15,6 +15,8 @@ mod disk;
 mod oracle;
 mod random;
 mod report;
+#[cfg(test)]
+mod script;
 mod story;
 mod toy;
 mod wire;

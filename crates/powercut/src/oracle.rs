@@ -208,3 +208,63 @@ impl Expected {
         Some((kind, place))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+    use crate::script::Script;
+
+    /// `a` is 1 and `b` is 2, acknowledged; then `a` goes and `c` comes, which is in flight.
+    fn expected() -> Expected {
+        let script = Script::default().say("opening").say(&format!("opened {}", Records::default().digest()));
+        let script = script.say("issued 7\na 1\nb 0\n").say("acknowledged 7");
+        let script = script.say("issued 8\nb 2\nd 4\n").say("acknowledged 8");
+        let script = script.say("issued 9\nd\n").say("acknowledged 9").say("issued 10\na\nc 3\n");
+        let story = script.story();
+        Expected::nothing().after(&story, story.ops.len()).unwrap()
+    }
+
+    fn check(found: &str, wanted: Expect) {
+        let judged = expected().judge(&Records::parse(&format!("opened {found}")).unwrap());
+        let judged = judged.map_or("right".to_owned(), |(kind, place)| format!("{}: {place}", kind.name()));
+        wanted.assert_eq(&judged);
+    }
+
+    #[test]
+    fn a_batch_in_flight_is_there_or_not() {
+        check("9\na 1\nb 2", expect!["right"]);
+        check("10\nb 2\nc 3", expect!["right"]);
+    }
+
+    #[test]
+    fn whatever_else_is_found_is_named() {
+        check("8\na 1\nb 2\nd 4", expect!["lost acknowledged: revision 8, expected 9 or 10"]);
+        check("10\na 1\nb 2\nc 3", expect!["torn batch: revision 10, expected 9 or 10"]);
+        check(
+            "9\na 1\nb 2\nd 4",
+            expect![[r#"came back: revision 9, expected 9 or 10; key d has Some("4")"#]],
+        );
+        check("9\na 1", expect!["lost acknowledged: revision 9, expected 9 or 10; key b has None"]);
+        check(
+            "9\na 1\nb 0",
+            expect![[r#"lost acknowledged: revision 9, expected 9 or 10; key b has Some("0")"#]],
+        );
+        check("9\na 1\nb 5", expect![[r#"never issued: revision 9, expected 9 or 10; key b has Some("5")"#]]);
+    }
+
+    #[test]
+    fn what_was_once_seen_stays_so() {
+        let story = Script::default().say("issued 1\na 1\n").story();
+        let either = Expected::nothing().after(&story, 1).unwrap();
+        let without = Records::default();
+        assert_eq!(either.judge(&without), None);
+
+        let with = Records { revision: 1, values: [("a".to_owned(), "1".to_owned())].into() };
+        let story = Script::default().say("opening").say(&format!("opened {}", with.digest())).story();
+        let seen = either.after(&story, 2).unwrap();
+        assert_eq!(seen.judge(&with), None);
+        assert!(matches!(seen.judge(&without), Some((Kind::LostAcknowledged, _))));
+    }
+}

@@ -396,3 +396,54 @@ fn kind(number: u8) -> Option<Kind> {
     ];
     KINDS.into_iter().find(|kind| *kind as u8 == number)
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+    use crate::script::Script;
+
+    fn check(story: &Story, expected: Expect) {
+        let end = story.end();
+        let dirs = end.dirs.iter().map(|dir| format!("{dir}/"));
+        let files = end.files.iter().map(|(name, bytes)| format!("{name} {}", bytes.escape_ascii()));
+        expected.assert_eq(&dirs.chain(files).collect::<Vec<_>>().join("\n"));
+    }
+
+    #[test]
+    fn a_descriptor_goes_on_meaning_its_file_whatever_that_is_called() {
+        let script =
+            Script::default().event(Kind::MakeDir, -1, 0, 0, b"d").create(3, "d/a").write(3, 0, b"one");
+        let script = script.rename("d/a", "d/b").write(3, 3, b"two").create(4, "d/a").write(4, 0, b"three");
+        let script = script.rename("d", "e").event(Kind::Truncate, 3, 4, 0, b"");
+        check(
+            &script.story(),
+            expect![[r#"
+                e/
+                e/a three
+                e/b onet"#]],
+        );
+    }
+
+    #[test]
+    fn a_file_that_grew_unseen_is_known_to_when_it_is_synced() {
+        let script = Script::default().create(3, "reserve").sync(3, 4);
+        check(&script.story(), expect![[r#"reserve \x00\x00\x00\x00"#]]);
+    }
+
+    #[test]
+    fn what_cannot_be_is_an_error_and_not_a_story() {
+        let script = Script::default();
+        expect!["Write before byte 29 of the log: descriptor 3 was never opened"]
+            .assert_eq(&script.write(3, 0, b"lost").error());
+        let script = Script::default().create(3, "a").write(3, 0, b"four").sync(3, 3);
+        expect!["SyncBegin before byte 80 of the log: the file has 3 bytes, not 4 as it should"]
+            .assert_eq(&script.error());
+        let script = Script::default().event(Kind::Unmodelled, -1, 0, 0, b"a shared writable mapping");
+        expect![
+            "Unmodelled before byte 50 of the log: the model does not know this: a shared writable mapping"
+        ]
+        .assert_eq(&script.error());
+    }
+}
