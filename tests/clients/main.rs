@@ -16,8 +16,10 @@ mod python;
 mod rust;
 mod tools;
 
+use std::path::Path;
 use std::process::Output;
 
+use wick_tests::transcript::{Shell, What, steps};
 use wick_tests::{Node, programs};
 
 /// A node that answers on a port of its own.
@@ -30,6 +32,24 @@ fn hello() -> (String, String) {
     let module = programs::example("wat/by-hand.wat");
     let printed = std::fs::read_to_string(programs::example("wat/expected.txt")).unwrap();
     (module.to_str().expect("a path in UTF-8").to_owned(), printed)
+}
+
+/// Does in `dir`, against a node of its own, what the README there tells its reader to type; what begins with one of
+/// `left_out` was done before.
+fn follow_readme(dir: &Path, left_out: &[&str], before: &[&str]) {
+    let node = listening();
+    let mut shell = Shell::start(dir, node.path());
+    let server = format!("export WICK_SERVER={}", node.address());
+    for command in before.iter().copied().chain([server.as_str()]) {
+        assert_eq!(shell.run(command).0, 0, "{command}");
+    }
+    let page = std::fs::read_to_string(dir.join("README.md")).unwrap();
+    for step in steps(&page) {
+        match &step.what {
+            What::Command { text, .. } if left_out.iter().any(|begins| text.starts_with(begins)) => {}
+            _ => shell.follow(&step, &[]),
+        }
+    }
 }
 
 /// What a client said: its exit code, then its standard output and standard error.

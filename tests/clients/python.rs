@@ -1,32 +1,23 @@
 //! `examples/clients/python`: stubs by grpcio-tools, and its script as its README runs it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-use expect_test::expect;
+use wick_tests::transcript::clone_to;
 use wick_tests::{Node, programs};
 
-use crate::{hello, listening, told, tools};
+use crate::{follow_readme, hello, listening, told, tools};
 
 #[test]
-fn python_runs_a_module_as_a_job() {
-    let Some((node, client)) = client() else { return };
-    let (module, printed) = hello();
-    let output = client.run(&node, &[&module]);
-    assert_eq!(told(&output), format!("exit 0\n--- stdout\n{printed}--- stderr\nfrom-python: Complete\n"));
-}
-
-#[test]
-fn python_is_told_which_field_is_wrong() {
-    let Some((node, client)) = client() else { return };
-    let output = client.run(&node, &["--name", "Not_A_Name", &hello().0]);
-    expect![[r#"
-        exit 1
-        --- stdout
-        --- stderr
-        error: metadata.name: `Not_A_Name` must be up to 253 lower-case letters, digits, `-` and `.`, with a letter or digit around each `.`
-    "#]]
-    .assert_eq(&told(&output));
+fn python_does_what_its_readme_shows() {
+    let Some(python) = tools::python() else { return };
+    let clone = tempfile::tempdir().unwrap();
+    clone_to(clone.path());
+    let dir = clone.path().join("examples/clients/python");
+    // bin/python, and above it the environment.
+    std::os::unix::fs::symlink(python.ancestors().nth(2).unwrap(), dir.join("venv")).unwrap();
+    // Installing takes the network; `cargo xtask tools` has done it, from the same requirements.
+    follow_readme(&dir, &["python3 -m venv"], &[]);
 }
 
 #[test]
@@ -64,10 +55,6 @@ fn client() -> Option<(Node, Client)> {
 }
 
 impl Client {
-    fn run(&self, node: &Node, args: &[&str]) -> Output {
-        self.command(&["--server", node.address()]).args(args).output().unwrap()
-    }
-
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.python);
         command.env("PYTHONPATH", &self.stubs).env("PYTHONDONTWRITEBYTECODE", "1");

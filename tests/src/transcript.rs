@@ -245,6 +245,32 @@ mod tests {
         );
     }
 
+    fn follow(command: &str, shown: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let what = What::Command { text: command.to_owned(), shown: shown.to_owned() };
+        let step = Step { line: 7, section: String::new(), what };
+        Shell::start(dir.path(), dir.path()).follow(&step, &["job"]);
+    }
+
+    #[test]
+    fn what_differs_each_time_is_not_compared() {
+        follow("echo 'job-4bpc9   3s'", "job-zzzzz  17s\n");
+        follow("echo anything", "");
+        follow("echo error: it; false", "error: it\n");
+    }
+
+    #[test]
+    #[should_panic(expected = "line 7: `echo one` ended with 0")]
+    fn what_is_not_printed_as_shown_is_a_failure() {
+        follow("echo one", "two\n");
+    }
+
+    #[test]
+    #[should_panic(expected = "line 7: `false` ended with 1")]
+    fn a_command_that_fails_and_was_not_to_is_a_failure() {
+        follow("false", "");
+    }
+
     #[test]
     fn a_shell_keeps_where_it_is_and_what_it_was_told() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,6 +1,7 @@
 """Runs a WASI module as a Job: pushes it, creates the Job, watches it, prints what it wrote."""
 
 import argparse
+import os
 import pathlib
 import sys
 
@@ -74,7 +75,8 @@ def reasons(error):
 
 def main():
     args = argparse.ArgumentParser(description=__doc__)
-    args.add_argument("--server", default="127.0.0.1:7180", help="HOST:PORT, or unix:PATH of the agent's socket")
+    server = os.environ.get("WICK_SERVER", "127.0.0.1:7180")
+    args.add_argument("--server", default=server, help="HOST:PORT, or unix:PATH of the agent's socket")
     args.add_argument("--name", default="from-python", help="the Job's name")
     args.add_argument("module", type=pathlib.Path, help="a .wasm or .wat file")
     args = args.parse_args()

@@ -1,6 +1,6 @@
 //! Runs a WASI module as a Job: pushes it, creates the Job, watches it, prints what it wrote.
 //!
-//! `wick-client [--server URL] [--name NAME] MODULE`
+//! `wick-client [--server HOST:PORT] [--name NAME] MODULE`
 
 use std::error::Error;
 use std::io::Write;
@@ -43,19 +43,19 @@ async fn main() -> ExitCode {
 
 /// True if the Job is complete.
 async fn run() -> Result<bool, Box<dyn Error>> {
-    let (mut server, mut name, mut module) =
-        ("http://127.0.0.1:7180".to_owned(), "from-rust".to_owned(), None);
+    let mut server = std::env::var("WICK_SERVER").unwrap_or_else(|_| "127.0.0.1:7180".to_owned());
+    let (mut name, mut module) = ("from-rust".to_owned(), None);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
-            "--server" => server = args.next().ok_or("--server needs a URL")?,
+            "--server" => server = args.next().ok_or("--server needs HOST:PORT")?,
             "--name" => name = args.next().ok_or("--name needs a name")?,
             _ => module = Some(arg),
         }
     }
     let module = PathBuf::from(module.ok_or("which module?")?);
     let image = module.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    let channel = Channel::from_shared(server)?.connect().await?;
+    let channel = Channel::from_shared(format!("http://{server}"))?.connect().await?;
     let digest = push(&channel, image, std::fs::read(&module)?).await?;
     create(&channel, &name, digest).await?;
     let complete = watch(&channel, &name).await?;
