@@ -15,6 +15,8 @@ use crate::data::{Data, LogName};
 const PORTION: usize = 256;
 /// And so many bytes of text, about.
 const PORTION_BYTES: usize = 256 << 10;
+/// How often it is looked anew because files were renamed meanwhile; then the next reading goes on.
+const RENAMES_MAX: usize = 100;
 
 /// A place in one run's output.
 pub(crate) struct LogReader {
@@ -32,6 +34,8 @@ struct Open {
     position: u64,
     /// The beginning of a line whose end is not written yet.
     begun: Vec<u8>,
+    /// A later file is there, so nothing is written to this one any more.
+    closed: bool,
 }
 
 impl LogReader {
@@ -69,9 +73,11 @@ impl LogReader {
                 open.begun.clear();
             } else {
                 // The file's end. If it is no longer the one written to, the next one goes on.
-                let inode = open.inode;
+                let (inode, closed) = (open.inode, open.closed);
                 match self.open_after(inode)? {
-                    Some(next) => self.file = Some(next),
+                    Some(next) if closed => self.file = Some(next),
+                    // It may have grown between its end and the beginning of the next one: once more to its end.
+                    Some(_) => self.file.iter_mut().for_each(|open| open.closed = true),
                     None => break,
                 }
             }
@@ -105,9 +111,16 @@ impl LogReader {
     }
 
     fn open_oldest(&self) -> io::Result<Option<Open>> {
-        for age in (0..FILES).rev() {
-            if let Some(open) = open(self.path(age))? {
+        for _ in 0..RENAMES_MAX {
+            for age in (0..FILES).rev() {
+                let Some(open) = open(self.path(age))? else { continue };
+                if age + 1 < FILES && self.inode(age + 1)?.is_some() {
+                    break; // They were renamed while we looked.
+                }
                 return Ok(Some(open));
+            }
+            if self.inode(0)?.is_none() {
+                return Ok(None);
             }
         }
         Ok(None)
@@ -115,18 +128,30 @@ impl LogReader {
 
     /// The file that was begun after the one with this inode.
     fn open_after(&self, inode: u64) -> io::Result<Option<Open>> {
-        for age in 0..FILES {
-            match fs::metadata(self.path(age)) {
-                Ok(metadata) if metadata.ino() == inode => {
-                    return if age == 0 { Ok(None) } else { open(self.path(age - 1)) };
+        'again: for _ in 0..RENAMES_MAX {
+            for age in 0..FILES {
+                if self.inode(age)? != Some(inode) {
+                    continue;
                 }
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+                let Some(newer) = age.checked_sub(1) else { return Ok(None) };
+                // Files are renamed by whoever writes: only if this one is still where it was is that one the next.
+                match open(self.path(newer))? {
+                    Some(next) if self.inode(age)? == Some(inode) => return Ok(Some(next)),
+                    Some(_) | None => continue 'again,
+                }
             }
+            // It was rotated away, or went with its Pod: the oldest there is goes on.
+            return self.open_oldest();
         }
-        // It was rotated away, or went with its Pod: the oldest there is goes on.
-        self.open_oldest()
+        Ok(None)
+    }
+
+    fn inode(&self, age: u64) -> io::Result<Option<u64>> {
+        match fs::metadata(self.path(age)) {
+            Ok(metadata) => Ok(Some(metadata.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -134,7 +159,13 @@ fn open(path: PathBuf) -> io::Result<Option<Open>> {
     match File::open(path) {
         Ok(file) => {
             let inode = file.metadata()?.ino();
-            Ok(Some(Open { reader: BufReader::new(file), inode, position: 0, begun: Vec::new() }))
+            Ok(Some(Open {
+                reader: BufReader::new(file),
+                inode,
+                position: 0,
+                begun: Vec::new(),
+                closed: false,
+            }))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -209,6 +240,39 @@ mod tests {
             .map(|entry| entry.unwrap().metadata().unwrap().len())
             .sum();
         assert!(on_disk <= 40_000, "{on_disk} bytes on disk");
+    }
+
+    #[test]
+    fn a_follower_misses_nothing_while_files_are_renamed_under_it() {
+        const LINES: usize = 5_000;
+        let dir = tempfile::tempdir().unwrap();
+        let logs = logs(dir.path(), 4_000);
+        let mut follower = logs.reader("uid", "main", 0);
+        // The writer is never so far ahead that what is still to be read is rotated away.
+        let (ahead, read) = std::sync::mpsc::sync_channel(40);
+        let writing = {
+            let logs = logs.clone();
+            std::thread::spawn(move || {
+                let writer = logs.writer("uid", "main", 0);
+                for n in 0..LINES {
+                    ahead.send(()).unwrap();
+                    writer.write(Stream::Stdout, format!("line {n}\n").as_bytes());
+                }
+            })
+        };
+        let mut text = String::new();
+        let mut next = 0;
+        while next < LINES {
+            for line in follower.read().unwrap() {
+                text += &String::from_utf8_lossy(&line.text);
+                if !line.partial {
+                    assert_eq!(std::mem::take(&mut text), format!("line {next}"));
+                    next += 1;
+                    read.recv().unwrap();
+                }
+            }
+        }
+        writing.join().unwrap();
     }
 
     #[test]
