@@ -34,11 +34,16 @@ pub(crate) struct Named {
 }
 
 impl Chosen {
+    /// Whether there is anything to choose by.
+    pub(crate) fn chooses(&self) -> bool {
+        self.all || self.selector.is_some() || self.field_selector.is_some()
+    }
+
     /// Refuses what cannot be meant, before anybody is asked.
     pub(crate) fn check(&self, targets: &[Target]) -> Result<(), Failure> {
         let selects = self.selector.is_some() || self.field_selector.is_some();
         for target in targets {
-            match (target.names.is_empty(), selects || self.all) {
+            match (target.names.is_empty(), self.chooses()) {
                 (true, false) => {
                     return Err(Failure::not_asked("nothing is named")
                         .hint("name it, or give -l, --field-selector or --all"));

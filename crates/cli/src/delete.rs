@@ -1,13 +1,17 @@
-//! `wick delete`: takes Jobs (their Pods with them) and images away, and waits until they are gone.
+//! `wick delete`: takes Jobs (their Pods with them), Pods and images away, and waits until they are gone.
 
 use std::path::PathBuf;
 
-use api::pb::wick::v1::{DeletionPropagation, JobServiceDeleteRequest, ObjectFilter};
+use api::pb::k8s::meta::v1::ObjectMeta;
+use api::pb::wick::v1::{
+    DeletionPropagation, JobServiceDeleteRequest, ObjectFilter, PodServiceDeleteRequest,
+};
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
 use tokio::time::{Instant, timeout_at};
-use tonic::Code;
+use tonic::{Code, Status};
 
+use crate::chosen::{Chosen, Named};
 use crate::failure::{Failure, tell};
 use crate::image::remove;
 use crate::kind::{Kind, Target, targets};
@@ -24,14 +28,19 @@ Examples:
   wick delete job/hello job/other --wait=false
   wick delete -f job.yaml --ignore-not-found
   wick delete jobs -l app=backup
-  wick delete image hello:1.2";
+  wick delete jobs --field-selector status.successful=1
+  wick delete job hello --cascade=orphan
+  wick delete pod hello-x7k2p --now
+  wick delete image hello:1.2
 
-/// Deletes jobs, with their pods, and images
+A Job makes another Pod in the place of one that is deleted while it runs.";
+
+/// Deletes jobs, with their pods, and pods and images
 #[derive(Args, Debug)]
 #[group(skip)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Delete {
-    /// job or image with names, or KIND/NAME …
+    /// job, pod or image with names, or KIND/NAME …
     #[arg(value_name = "KIND [NAME]")]
     what: Vec<String>,
 
@@ -43,7 +52,7 @@ pub(crate) struct Delete {
     #[arg(short = 'R', long, requires = "files")]
     recursive: bool,
 
-    /// Whether a Job's Pods go after it (background) or before it (foreground)
+    /// Whether a Job's Pods go after it (background), before it (foreground) or stay (orphan)
     #[arg(long, value_enum, default_value_t = Cascade::Background, hide_possible_values = true, value_name = "HOW")]
     cascade: Cascade,
 
@@ -60,13 +69,26 @@ pub(crate) struct Delete {
     #[arg(long)]
     ignore_not_found: bool,
 
-    /// All of the namespace
-    #[arg(long, conflicts_with = "selector")]
-    all: bool,
+    #[command(flatten)]
+    chosen: Chosen,
 
-    /// Those with these labels: a=b, c!=d, e in (f,g), h, !i
-    #[arg(short = 'l', long, value_name = "LABELS")]
-    selector: Option<String>,
+    /// How many seconds a Pod's guests have to stop; -1 for what the Pod says
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "-1",
+        hide_default_value = true,
+        allow_negative_numbers = true
+    )]
+    grace_period: i64,
+
+    /// Stop Pods within a second
+    #[arg(long, conflicts_with_all = ["grace_period", "force"])]
+    now: bool,
+
+    /// End Pods at once, without a chance to stop by themselves
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -75,56 +97,40 @@ enum Cascade {
     Background,
     /// The Pods go first
     Foreground,
-}
-
-/// What is to be deleted.
-#[derive(Debug)]
-pub(crate) struct Named {
-    pub(crate) kind: Kind,
-    pub(crate) namespace: String,
-    pub(crate) name: String,
+    /// The Pods stay, and are nobody's
+    Orphan,
 }
 
 impl Delete {
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let (named, selected, mut unreadable) = match self.files.is_empty() {
-            true => {
-                let (named, selected) = self.arguments(global)?;
-                (named, selected, false)
-            }
-            false => {
-                let (named, unreadable) =
-                    in_manifests(&sources(&self.files, self.recursive)?, global.namespace());
-                (named, Vec::new(), unreadable)
-            }
+        let grace = self.grace()?;
+        let (session, all, mut failed) = if self.files.is_empty() {
+            let targets = self.targets()?;
+            let session = global.connect().await?;
+            let found = self.chosen.find(&session, targets).await?;
+            (session, found, false)
+        } else {
+            let (named, unreadable) =
+                in_manifests(&sources(&self.files, self.recursive)?, global.namespace());
+            (global.connect().await?, named, unreadable)
         };
-        let session = global.connect().await?;
-        let mut all = named;
-        for kind in &selected {
-            let filter = ObjectFilter {
-                namespace: session.namespace.clone(),
-                label_selector: self.selector.clone().unwrap_or_default(),
-                ..ObjectFilter::default()
-            };
-            let found = objects::list(&session.agent, *kind, filter).await?;
-            all.extend(found.iter().map(|object| Named {
-                kind: *kind,
-                namespace: object.namespace().to_owned(),
-                name: object.name().to_owned(),
-            }));
-        }
-        if all.is_empty() && !unreadable {
+        if all.is_empty() && !failed {
             tell("No resources found");
             return Ok(());
         }
+        if grace.is_some() && all.iter().any(|named| named.kind == Kind::Job) {
+            tell(
+                "warning: a grace period is for Pods that are named; a Job's Pods have what its template says",
+            );
+        }
         let mut going = Vec::new();
         for named in all {
-            match self.one(&session, &named).await {
+            match self.one(&session, &named, grace).await {
                 Ok(Some(uid)) => going.push((named, uid)),
                 Ok(None) => {}
                 Err(failure @ Failure::Refused(_)) => {
                     failure.tell();
-                    unreadable = true;
+                    failed = true;
                 }
                 Err(failure) => return Err(failure),
             }
@@ -132,70 +138,87 @@ impl Delete {
         if self.wait {
             self.wait_for(&session, &going).await?;
         }
-        if unreadable { Err(Failure::Said) } else { Ok(()) }
+        if failed { Err(Failure::Said) } else { Ok(()) }
     }
 
     /// What the arguments name, and the kinds of which a selector chooses.
-    fn arguments(&self, global: &Global) -> Result<(Vec<Named>, Vec<Kind>), Failure> {
+    fn targets(&self) -> Result<Vec<Target>, Failure> {
         if self.what.is_empty() {
             return Err(Failure::not_asked("nothing is named")
                 .hint("for instance: wick delete job hello, or wick delete -f job.yaml"));
         }
-        let (mut named, mut selected) = (Vec::new(), Vec::new());
-        let selects = self.all || self.selector.is_some();
-        for Target { kind, names } in targets(&self.what)? {
-            deletable(kind)?;
-            match (names.is_empty(), selects) {
-                (true, false) => {
-                    return Err(Failure::not_asked("nothing is named").hint("name it, or give -l or --all"));
-                }
-                (false, true) => return Err(Failure::not_asked("either names or a selector, not both")),
-                (true, true) if kind == Kind::Image && self.selector.is_some() => {
-                    return Err(Failure::not_asked("images have no labels to select by"));
-                }
-                (true, true) => selected.push(kind),
-                (false, false) => named.extend(names.into_iter().map(|name| Named {
-                    kind,
-                    namespace: global.namespace().to_owned(),
-                    name,
-                })),
-            }
+        let targets = targets(&self.what)?;
+        for target in &targets {
+            deletable(target.kind)?;
         }
-        Ok((named, selected))
+        self.chosen.check(&targets)?;
+        Ok(targets)
     }
 
-    /// Deletes one thing; the uid of a Job that is going.
-    async fn one(&self, session: &Session, named: &Named) -> Result<Option<String>, Failure> {
-        let Named { kind, namespace, name } = named;
-        if *kind == Kind::Image {
-            return match remove(session, name).await {
-                Ok(gone) => print(&gone).map(|()| None),
-                Err(_) if self.ignore_not_found && self.is_missing(session, named).await? => Ok(None),
-                Err(failure) => Err(failure),
-            };
+    /// How long Pods have to stop, in seconds; `None` for what they say.
+    fn grace(&self) -> Result<Option<i64>, Failure> {
+        match (self.grace_period, self.force, self.now) {
+            (seconds, true, _) if seconds > 0 => {
+                Err(Failure::not_asked("--force leaves no grace period; give one of them"))
+            }
+            (_, true, _) => Ok(Some(0)),
+            (_, _, true) => Ok(Some(1)),
+            // As kubectl has it: nothing is ended without a chance unless that is asked for in as many words.
+            (0, false, false) => Ok(Some(1)),
+            (seconds, false, false) => Ok((seconds > 0).then_some(seconds)),
         }
+    }
+
+    /// Deletes one thing; the uid of what is going.
+    async fn one(
+        &self,
+        session: &Session,
+        named: &Named,
+        grace: Option<i64>,
+    ) -> Result<Option<String>, Failure> {
+        let deleted = match named.kind {
+            Kind::Job => self.job(session, named).await,
+            Kind::Pod => pod(session, named, grace).await,
+            Kind::Image | Kind::Event | Kind::Node => {
+                return match remove(session, &named.name).await {
+                    Ok(gone) => print(&gone).map(|()| None),
+                    Err(_) if self.ignore_not_found && self.is_missing(session, named).await? => Ok(None),
+                    Err(failure) => Err(failure),
+                };
+            }
+        };
+        let Named { kind, namespace, name } = named;
+        match deleted {
+            Ok(meta) => {
+                let word = if self.force && *kind == Kind::Pod { "force deleted" } else { "deleted" };
+                print(&format!("{} \"{name}\" {word}\n", kind.qualified()))?;
+                Ok(Some(meta.unwrap_or_default().uid))
+            }
+            // What was chosen, and went by itself meanwhile, is gone as well.
+            Err(status) if status.code() == Code::NotFound => {
+                match self.ignore_not_found || self.chosen.chooses() {
+                    true => Ok(None),
+                    false => Err(missing(&session.agent, *kind, namespace, name).await),
+                }
+            }
+            Err(status) => Err(status.into()),
+        }
+    }
+
+    async fn job(&self, session: &Session, named: &Named) -> Result<Option<ObjectMeta>, Status> {
         let propagation = match self.cascade {
             Cascade::Background => DeletionPropagation::Background,
             Cascade::Foreground => DeletionPropagation::Foreground,
+            Cascade::Orphan => DeletionPropagation::Orphan,
         };
         let request = JobServiceDeleteRequest {
-            namespace: namespace.clone(),
-            name: name.clone(),
+            namespace: named.namespace.clone(),
+            name: named.name.clone(),
             uid: String::new(),
             propagation: propagation.into(),
         };
-        match session.agent.jobs().delete(request).await {
-            Ok(deleted) => {
-                print(&format!("{} \"{name}\" deleted\n", kind.qualified()))?;
-                let job = deleted.into_inner().job.unwrap_or_default();
-                Ok(Some(job.metadata.unwrap_or_default().uid))
-            }
-            Err(status) if status.code() == Code::NotFound => match self.ignore_not_found {
-                true => Ok(None),
-                false => Err(missing(&session.agent, *kind, namespace, name).await),
-            },
-            Err(status) => Err(status.into()),
-        }
+        let deleted = session.agent.jobs().delete(request).await?.into_inner();
+        Ok(deleted.job.and_then(|job| job.metadata))
     }
 
     async fn is_missing(&self, session: &Session, named: &Named) -> Result<bool, Failure> {
@@ -223,11 +246,21 @@ impl Delete {
     }
 }
 
-/// Jobs and images can be deleted; the others go by themselves.
+async fn pod(session: &Session, named: &Named, grace: Option<i64>) -> Result<Option<ObjectMeta>, Status> {
+    let request = PodServiceDeleteRequest {
+        namespace: named.namespace.clone(),
+        name: named.name.clone(),
+        uid: String::new(),
+        grace_period_seconds: grace,
+    };
+    let deleted = session.agent.pods().delete(request).await?.into_inner();
+    Ok(deleted.pod.and_then(|pod| pod.metadata))
+}
+
+/// Jobs, Pods and images can be deleted; the others go by themselves.
 fn deletable(kind: Kind) -> Result<(), Failure> {
     match kind {
-        Kind::Job | Kind::Image => Ok(()),
-        Kind::Pod => Err(Failure::not_asked("a pod goes with its job").hint("wick delete job NAME")),
+        Kind::Job | Kind::Pod | Kind::Image => Ok(()),
         Kind::Event => Err(Failure::not_asked("events go by themselves, after an hour")),
         Kind::Node => Err(Failure::not_asked("the node is the device itself")),
     }
@@ -315,6 +348,36 @@ mod tests {
         );
         check("kind: Deployment\nmetadata: {name: b}\n", expect![" and something unreadable"]);
         check("a: [", expect![" and something unreadable"]);
+    }
+
+    #[test]
+    fn a_grace_is_what_kubectl_makes_of_the_flags() {
+        let grace = |line: &str| {
+            #[derive(clap::Parser)]
+            struct Line {
+                #[command(flatten)]
+                delete: Delete,
+            }
+            let words = ["delete", "pod", "a"].into_iter().chain(line.split_whitespace());
+            match <Line as clap::Parser>::try_parse_from(words).map(|line| line.delete.grace()) {
+                Ok(Ok(grace)) => format!("{grace:?}"),
+                Ok(Err(Failure::NotAsked(words))) => words.to_string(),
+                Ok(Err(failure)) => format!("{failure:?}"),
+                Err(error) => error.kind().to_string(),
+            }
+        };
+        assert_eq!(grace(""), "None");
+        assert_eq!(grace("--grace-period -1"), "None");
+        assert_eq!(grace("--grace-period 7"), "Some(7)");
+        assert_eq!(grace("--grace-period=0"), "Some(1)");
+        assert_eq!(grace("--now"), "Some(1)");
+        assert_eq!(grace("--force"), "Some(0)");
+        assert_eq!(grace("--force --grace-period 0"), "Some(0)");
+        assert_eq!(
+            grace("--force --grace-period 7"),
+            "error: --force leaves no grace period; give one of them"
+        );
+        assert!(grace("--now --grace-period 7").contains("cannot be used"));
     }
 
     fn check(text: &str, wanted: Expect) {

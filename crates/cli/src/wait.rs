@@ -7,12 +7,11 @@ use clap::Args;
 use jiff::SignedDuration;
 use tokio::time::timeout;
 
-use api::pb::wick::v1::ObjectFilter;
-
+use crate::chosen::{Chosen, Named};
 use crate::failure::{Failure, tell};
 use crate::kind::{Kind, targets};
 use crate::logs::{duration, wait_of};
-use crate::objects::{self, Change, Object, Watch, missing, only};
+use crate::objects::{Change, Object, Watch, missing, only};
 use crate::output::print;
 use crate::patience::{come_back, went_away};
 use crate::session::{Global, Session};
@@ -44,13 +43,8 @@ pub(crate) struct Wait {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, allow_hyphen_values = true)]
     timeout: SignedDuration,
 
-    /// Those with these labels: a=b, c!=d, e in (f,g), h, !i
-    #[arg(short = 'l', long, value_name = "LABELS")]
-    selector: Option<String>,
-
-    /// All of the namespace
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    chosen: Chosen,
 }
 
 /// What is waited for.
@@ -83,31 +77,9 @@ impl Wait {
             return Err(Failure::not_asked(format!("{} cannot be waited for", target.kind.plural()))
                 .hint("jobs and pods can: wick wait --for=condition=complete job/hello"));
         }
-        let selects = self.all || self.selector.is_some();
-        for target in &targets {
-            match (target.names.is_empty(), selects) {
-                (true, false) => {
-                    return Err(Failure::not_asked("nothing is named").hint("name it, or give -l or --all"));
-                }
-                (false, true) => return Err(Failure::not_asked("either names or a selector, not both")),
-                (true, true) | (false, false) => {}
-            }
-        }
+        self.chosen.check(&targets)?;
         let session = global.connect().await?;
-        let mut names = Vec::new();
-        for target in targets {
-            let mut found = target.names;
-            if found.is_empty() {
-                let filter = ObjectFilter {
-                    namespace: session.namespace.clone(),
-                    label_selector: self.selector.clone().unwrap_or_default(),
-                    ..ObjectFilter::default()
-                };
-                let listed = objects::list(&session.agent, target.kind, filter).await?;
-                found = listed.iter().map(|object| object.name().to_owned()).collect();
-            }
-            names.extend(found.into_iter().map(|name| (target.kind, name)));
-        }
+        let names = self.chosen.find(&session, targets).await?;
         if names.is_empty() {
             return match self.goal {
                 Goal::Delete => Ok(()),
@@ -117,12 +89,12 @@ impl Wait {
         self.all_of(&session, names).await
     }
 
-    async fn all_of(&self, session: &Session, names: Vec<(Kind, String)>) -> Result<(), Failure> {
+    async fn all_of(&self, session: &Session, names: Vec<Named>) -> Result<(), Failure> {
         let limit = if self.timeout.is_negative() { A_WEEK } else { self.timeout };
         let once = limit.is_zero();
         let end = tokio::time::Instant::now() + wait_of(limit);
         let mut all_met = true;
-        for (kind, name) in names {
+        for Named { kind, name, .. } in names {
             // The time limit is everybody's together; a look that was asked for is not cut short by it.
             let left = end.saturating_duration_since(tokio::time::Instant::now());
             let met = async {

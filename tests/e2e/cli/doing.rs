@@ -1,7 +1,7 @@
 //! Doing: applying, waiting, deleting.
 
 use expect_test::expect;
-use wick_tests::{Node, manifest, programs};
+use wick_tests::{Node, manifest, name_of, programs};
 
 use super::{busy, check};
 
@@ -99,15 +99,129 @@ fn deleting_says_what_is_gone() {
             No resources found
 
             $ wick delete pod hello-x7k2p
-            error: a pod goes with its job
-            hint: wick delete job NAME
-            exit 2
+            error: no pod named `hello-POD` in namespace default
+            hint: there are no pods in namespace default
+            exit 1
 
             $ wick delete image nobody
             error: no image named `nobody`
             hint: images: `exit_3:latest`
             exit 1
         "#]],
+    );
+}
+
+#[test]
+fn jobs_that_are_done_are_deleted_by_a_field() {
+    check(
+        &busy(),
+        &[
+            "delete jobs --field-selector status.successful=1",
+            "get jobs",
+            "delete jobs --field-selector status.failed=1",
+            "delete jobs,images -l a=b",
+            "delete job bad -l tier=edge",
+            "delete jobs --all",
+        ],
+        expect![[r#"
+            $ wick delete jobs --field-selector status.successful=1
+            job.batch "hello" deleted
+
+            $ wick get jobs
+            NAME  STATUS  COMPLETIONS  DURATION  AGE
+            bad  Failed  0/1  AGE  AGE
+
+            $ wick delete jobs --field-selector status.failed=1
+            error: --field-selector: field label not supported: `status.failed`; there is metadata.name, metadata.namespace, status.successful
+            exit 1
+
+            $ wick delete jobs,images -l a=b
+            error: images have no labels and fields to select by
+            exit 2
+
+            $ wick delete job bad -l tier=edge
+            error: either names or a selector, not both
+            exit 2
+
+            $ wick delete jobs --all
+            job.batch "bad" deleted
+        "#]],
+    );
+}
+
+#[test]
+fn pods_stay_when_their_job_is_deleted_as_orphan_and_are_deleted_by_themselves() {
+    let node = Node::start();
+    node.apply(&manifest::endless("slow"));
+    node.running_pods("slow", 1);
+    check(
+        &node,
+        &[
+            "delete job slow --cascade=orphan",
+            "get jobs",
+            "get pods",
+            "delete pods --all --now",
+            "get pods",
+            "delete job slow --now --force",
+            "delete job slow --grace-period 3 --force",
+            "delete job slow --cascade=sideways",
+        ],
+        expect![[r#"
+            $ wick delete job slow --cascade=orphan
+            job.batch "slow" deleted
+
+            $ wick get jobs
+            No resources found in default namespace.
+
+            $ wick get pods
+            NAME  READY  STATUS  RESTARTS  AGE
+            slow-POD  1/1  Running  0  AGE
+
+            $ wick delete pods --all --now
+            pod "slow-POD" deleted
+
+            $ wick get pods
+            No resources found in default namespace.
+
+            $ wick delete job slow --now --force
+            error: the argument '--now' cannot be used with '--force'
+
+            Usage: wick delete --now <KIND [NAME]>...
+
+            For more information, try '--help'.
+            exit 2
+
+            $ wick delete job slow --grace-period 3 --force
+            error: --force leaves no grace period; give one of them
+            exit 2
+
+            $ wick delete job slow --cascade=sideways
+            error: invalid value 'sideways' for '--cascade <HOW>'
+              [possible values: background, foreground, orphan]
+
+            For more information, try '--help'.
+            exit 2
+        "#]],
+    );
+}
+
+#[test]
+fn a_pod_is_ended_at_once_and_a_job_in_the_foreground_goes_after_its_pods() {
+    let node = Node::start();
+    node.apply(&manifest::endless("slow"));
+    let pod = name_of(&node.running_pods("slow", 1)[0]).to_owned();
+    assert_eq!(node.done(&["delete", "pod", &pod, "--force"]), format!("pod \"{pod}\" force deleted\n"));
+    check(
+        &node,
+        &["delete job slow --cascade foreground --grace-period=1", "get jobs,pods"],
+        expect![[r#"
+        $ wick delete job slow --cascade foreground --grace-period=1
+        job.batch "slow" deleted
+        warning: a grace period is for Pods that are named; a Job's Pods have what its template says
+
+        $ wick get jobs,pods
+        No resources found in default namespace.
+    "#]],
     );
 }
 

@@ -126,7 +126,7 @@ fn a_command_that_makes_no_sense_is_exit_2() {
 
             $ wick delete job
             error: nothing is named
-            hint: name it, or give -l or --all
+            hint: name it, or give -l, --field-selector or --all
             exit 2
 
             $ wick delete event a
