@@ -121,8 +121,8 @@ async fn a_patch_that_cannot_be_is_refused_with_every_path() {
         PatchType::Strategic,
         "spec: {template: {spec: {containers: [{name: main, image: other}]}}}",
         expect![[r#"
-            INVALID_ARGUMENT: the change is invalid: spec.template: cannot change once the object exists; delete it and create it anew
-              spec.template | cannot change once the object exists; delete it and create it anew
+            INVALID_ARGUMENT: the change is invalid: spec.template: `spec.containers[0].image` cannot change once the object exists; delete it and create it anew
+              spec.template | `spec.containers[0].image` cannot change once the object exists; delete it and create it anew
         "#]],
     )
     .await;
