@@ -167,3 +167,198 @@ fn a_deleted_job_goes_after_its_pods() {
     check(&going, stopping, &[], 0, expect!["Active 0+/0-"]);
     check(&going, active(0), &[], 0, expect!["Active 0+/0- remove"]);
 }
+
+fn indexed(completions: u32, parallelism: u32) -> Job {
+    let mut job = job(RestartPolicy::Never, Some(completions), parallelism, 1000);
+    job.spec.indexed = Some(Indexed::default());
+    job
+}
+
+/// Asks `job`, and makes the Pods it wants.
+fn make(job: &mut Job, live: Live, exits: &[PodExit], seconds: i64) -> Vec<u32> {
+    let plan = reconcile(std::mem::take(job), live, exits, PORTION, Now::at(seconds * 1000));
+    *job = plan.next;
+    let made: Vec<_> = plan.create.iter().filter_map(|seed| seed.index).collect();
+    for index in &made {
+        job.indexes.as_mut().unwrap().shift(*index, Live::default(), active(1));
+    }
+    made
+}
+
+#[test]
+fn a_job_of_a_hundred_thousand_indexes_takes_little_to_remember() {
+    let mut job = indexed(100_000, 500);
+    let mut running = make(&mut job, active(0), &[], 0);
+    let mut lottery: u64 = 7;
+    let mut most_text = 0;
+    while !running.is_empty() {
+        // Any of those that run is the next to end.
+        lottery = lottery.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let index = running.swap_remove(usize::try_from(lottery >> 33).unwrap() % running.len());
+        job.indexes.as_mut().unwrap().shift(index, active(1), Live::default());
+        let exit = PodExit { index: Some(index), ..succeeded_at(1) };
+        let live = active(u32::try_from(running.len()).unwrap());
+        running.extend(make(&mut job, live, &[exit], 1));
+        if lottery % 1000 == 0 {
+            most_text = most_text.max(job.indexes.as_ref().unwrap().completed().to_string().len());
+        }
+    }
+    assert_eq!(job.phase, Phase::Finished(Verdict::Complete(Success::CompletionsReached)));
+    assert_eq!(job.indexes.unwrap().completed().to_string(), "0-99999");
+    assert!(most_text < 8_000, "{most_text} bytes");
+}
+
+#[test]
+fn failure_beats_success_and_the_limit_beats_the_deadline() {
+    let mut last = Job { succeeded: 8, failed: 6, ..job(RestartPolicy::Never, Some(9), 2, 6) };
+    last.started = Some(Now::at(0));
+    let both = [succeeded_at(5), failed_at(5)];
+    check(&last, active(0), &both, 5, expect!["Finished(Failed(BackoffLimitExceeded)) 9+/7-"]);
+    last.spec.active_deadline = Some(Millis::from_secs(5));
+    check(&last, active(0), &both, 5, expect!["Finished(Failed(BackoffLimitExceeded)) 9+/7-"]);
+    check(&last, active(0), &[succeeded_at(5)], 5, expect!["Finished(Failed(DeadlineExceeded)) 9+/6-"]);
+}
+
+fn with_success_policy(mut job: Job, text: Option<&str>, count: Option<u32>) -> Job {
+    let indexes = text.map(|text| Indexes::parse(text, 100));
+    job.spec.indexed =
+        Some(Indexed { success_policy: vec![SuccessRule { indexes, count }], ..Indexed::default() });
+    job
+}
+
+fn of(index: u32, exit: PodExit) -> PodExit {
+    PodExit { index: Some(index), ..exit }
+}
+
+#[test]
+fn a_success_policy_is_met_by_what_succeeded_and_rescues_no_failed_job() {
+    let first = |text, count| with_success_policy(indexed(5, 5), text, count);
+    let done = [of(0, succeeded_at(1)), of(2, succeeded_at(1))];
+    for (text, count) in [(Some("0,2"), None), (Some("0-3"), Some(2)), (None, Some(2)), (None, Some(0))] {
+        let told = tell(&ask(&first(text, count), active(0), &done, 1));
+        assert_eq!(told, "Finished(Complete(SuccessPolicy)) 2+/0-", "{text:?} {count:?}");
+    }
+    check(&first(None, Some(0)), active(0), &[], 1, expect!["Active 0+/0- create 0,1,2,3,4"]);
+    check(&first(Some("0-2"), None), active(0), &done, 1, expect!["Active 2+/0- create 1,3,4"]);
+    check(&first(Some(""), None), active(0), &done, 1, expect!["Active 2+/0- create 1,3,4"]);
+    let mut strict = first(None, Some(1));
+    strict.spec.backoff_limit = 0;
+    let both = [of(0, succeeded_at(1)), of(1, failed_at(1))];
+    check(&strict, active(0), &both, 1, expect!["Finished(Failed(BackoffLimitExceeded)) 1+/1-"]);
+    let succeeding = Job { phase: Phase::Finishing(Verdict::Complete(Success::SuccessPolicy)), ..strict };
+    let stopping = Live { terminating: 1, ..Live::default() };
+    let late = [of(3, failed_at(2)), of(4, succeeded_at(2))];
+    check(&succeeding, stopping, &late, 2, expect!["Finishing(Complete(SuccessPolicy)) 0+/0-"]);
+}
+
+#[test]
+fn a_suspended_job_can_still_fail_or_be_done_and_meets_no_deadline() {
+    let mut resting = job(RestartPolicy::Never, Some(2), 2, 0);
+    resting.spec.suspend = true;
+    resting.spec.active_deadline = Some(Millis(0));
+    check(&resting, active(0), &[], 9, expect!["Active 0+/0- suspended"]);
+    check(&resting, active(2), &[], 9, expect!["Active 0+/0- stop 2 suspended"]);
+    check(&resting, active(0), &[failed_at(9)], 9, expect!["Finished(Failed(BackoffLimitExceeded)) 0+/1-"]);
+    let both = [succeeded_at(9), succeeded_at(9)];
+    check(&resting, active(0), &both, 9, expect!["Finished(Complete(CompletionsReached)) 2+/0-"]);
+    let queue = Job { spec: Spec { completions: None, ..resting.spec.clone() }, succeeded: 1, ..resting };
+    check(&queue, active(1), &[], 9, expect!["Finishing(Complete(CompletionsReached)) 1+/0- stop 1"]);
+}
+
+#[test]
+fn a_work_queue_that_has_begun_to_succeed_does_not_shrink() {
+    let begun = Job { succeeded: 1, ..job(RestartPolicy::Never, None, 1, 6) };
+    check(&begun, active(3), &[], 9, expect!["Active 1+/0-"]);
+}
+
+#[test]
+fn a_delay_holds_back_what_a_greater_parallelism_asks_for_but_not_when_each_index_has_its_own() {
+    let mut waiting = indexed(4, 2);
+    assert_eq!(make(&mut waiting, active(0), &[], 0), [0, 1]);
+    waiting.indexes.as_mut().unwrap().shift(0, active(1), Live::default());
+    assert_eq!(make(&mut waiting, active(1), &[of(0, failed_at(1))], 1), []);
+    waiting.spec.parallelism = 4;
+    check(&waiting, active(1), &[], 5, expect!["Active 0+/1- wake 11s"]);
+    check(&waiting, active(1), &[], 11, expect!["Active 0+/1- create 0,2,3"]);
+
+    let mut each = indexed(4, 2);
+    each.spec.indexed = Some(Indexed { backoff_limit: Some(1), ..Indexed::default() });
+    assert_eq!(make(&mut each, active(0), &[], 0), [0, 1]);
+    each.indexes.as_mut().unwrap().shift(0, active(1), Live::default());
+    assert_eq!(make(&mut each, active(1), &[of(0, failed_at(1))], 1), []);
+    // Its failure is counted when its place is taken again.
+    check(&each, active(1), &[], 5, expect!["Active 0+/0- wake 11s"]);
+    check(&each, active(1), &[], 11, expect!["Active 0+/1- create 0"]);
+    each.spec.parallelism = 4;
+    check(&each, active(1), &[], 5, expect!["Active 0+/0- create 2,3 wake 11s"]);
+}
+
+#[test]
+fn with_the_policy_failed_what_is_being_stopped_keeps_its_place() {
+    let mut careful = indexed(3, 2);
+    careful.spec.replacement = Replacement::Failed;
+    assert_eq!(make(&mut careful, active(0), &[], 0), [0, 1]);
+    let stopping = Live { terminating: 1, ..Live::default() };
+    careful.indexes.as_mut().unwrap().shift(0, active(1), stopping);
+    check(&careful, active(1).plus(stopping), &[], 1, expect!["Active 0+/0-"]);
+    careful.spec.parallelism = 3;
+    check(&careful, active(1).plus(stopping), &[], 1, expect!["Active 0+/0- create 2"]);
+    careful.spec.replacement = Replacement::TerminatingOrFailed;
+    check(&careful, active(1).plus(stopping), &[], 1, expect!["Active 0+/0- create 0,2"]);
+}
+
+#[test]
+fn ignored_failures_delay_and_never_reach_the_limit() {
+    let mut lenient = job(RestartPolicy::Never, Some(1), 1, 0);
+    let on = On::ExitCodes { container: Some("main".into()), within: true, values: vec![7] };
+    let rules = vec![FailureRule { action: FailureAction::Ignore, on }];
+    lenient.spec.failure_policy = Some(FailurePolicy { rules });
+    let with = |code| {
+        let failed = Failed { exit_codes: vec![("main".into(), code)], ..Failed::default() };
+        [PodExit { failed: Some(Box::new(failed)), ..failed_at(1) }]
+    };
+    check(&lenient, active(0), &with(7), 1, expect!["Active 0+/0- wake 11s"]);
+    check(&lenient, active(0), &with(8), 1, expect!["Finished(Failed(BackoffLimitExceeded)) 0+/1-"]);
+}
+
+#[test]
+fn exit_code_0_matches_no_rule_and_the_first_rule_that_matches_decides() {
+    let codes = |within, values: &[i32]| On::ExitCodes { container: None, within, values: values.to_vec() };
+    let when = |kind: &str| On::Conditions(vec![(kind.into(), "True".into())]);
+    let rule = |action, on| FailureRule { action, on };
+    let policy = FailurePolicy {
+        rules: vec![
+            rule(FailureAction::Ignore, when("DisruptionTarget")),
+            rule(FailureAction::FailJob, codes(true, &[3])),
+            rule(FailureAction::FailIndex, codes(false, &[4])),
+        ],
+    };
+    let judge = |exit_codes: &[i32], conditions: &[(&str, &str)]| {
+        let exit_codes = exit_codes.iter().enumerate();
+        let text = |(kind, status): &(&str, &str)| ((*kind).to_owned(), (*status).to_owned());
+        policy.judge(&Failed {
+            pod: "ns/pod".into(),
+            exit_codes: exit_codes.map(|(at, code)| (format!("c{at}"), *code)).collect(),
+            conditions: conditions.iter().map(text).collect(),
+        })
+    };
+    let mut told = String::new();
+    for (exit_codes, conditions) in [
+        (&[0, 3][..], &[][..]),
+        (&[0], &[]),
+        (&[0, 4], &[]),
+        (&[0, 5], &[("DisruptionTarget", "False")]),
+        (&[3], &[("Ready", "False"), ("DisruptionTarget", "True")]),
+    ] {
+        let (action, why) = judge(exit_codes, conditions);
+        told += &format!("{action:?} {why}\n");
+    }
+    expect![[r#"
+        FailJob Container c1 for pod ns/pod failed with exit code 3 matching FailJob rule at index 1
+        Count 
+        Count 
+        FailIndex Container c1 for pod ns/pod failed with exit code 5 matching FailIndex rule at index 2
+        Ignore Pod ns/pod has condition DisruptionTarget matching Ignore rule at index 0
+    "#]]
+    .assert_eq(&told);
+}
