@@ -25,7 +25,7 @@ pub use pods::{completion_index, failed, plant};
 pub use selector::selects;
 pub(crate) use state::restart_policy;
 pub use state::{
-    begin_deletion, live, message, new_state, reason, record, spec, state, suspension, write_status,
+    begin_deletion, growth, live, message, new_state, reason, record, spec, state, suspension, write_status,
 };
 pub use status_rules::check_status;
 

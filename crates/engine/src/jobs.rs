@@ -176,7 +176,7 @@ impl Engine {
         let uid = self.uid(ordinal);
         let name = self.free_name(&new, ordinal);
         let object = new.stamp(name, &uid, tx.now.wall);
-        if let Some(refusal) = too_large(&object) {
+        if let Some(refusal) = self.too_large(&object) {
             return tx.reply(Err(refusal));
         }
         if dry_run {
@@ -239,15 +239,20 @@ impl Engine {
         if self.pause.draining {
             return tx.reply(Err(Rejected::GoingDown));
         }
-        if let Some(refusal) = too_large(&revised) {
+        if let Some(refusal) = self.too_large(&revised) {
             return tx.reply(Err(refusal));
         }
         let Some(entry) = self.jobs.get_mut(&ordinal) else { return };
+        let replacement = entry.state.spec.replacement;
         entry.state.spec = api::job::spec(&revised);
+        let waits_otherwise = entry.state.spec.replacement != replacement;
         entry.revised = Some(revised);
         tx.touch_job(ordinal, entry.bytes());
         tx.reply_job(ordinal, entry.object.clone(), Outcome::Configured);
         self.dirty_jobs.insert(ordinal);
+        if waits_otherwise {
+            self.look_for_exits(ordinal);
+        }
     }
 
     /// Does what `sched` plans for a Job.
@@ -256,7 +261,7 @@ impl Engine {
         if self.orphaning.contains(&ordinal) {
             return;
         }
-        let exits = self.exits(ordinal, tx.now);
+        let (counted, exits) = self.exits(ordinal, tx.now);
         let paused = self.pause.begins_nothing();
         let spare = if paused { 0 } else { self.config.limits.live_pods.saturating_sub(self.pods.len()) };
         let Some(entry) = self.jobs.get_mut(&ordinal) else { return };
@@ -277,7 +282,7 @@ impl Engine {
                 self.timers.remove(&(at, Subject::Job(ordinal)));
             }
         }
-        self.take_counted(ordinal, tx);
+        self.take_counted(ordinal, &counted, tx);
         self.stop_pods(ordinal, plan.stop, tx);
         let starved = plan.more && plan.stop == 0 && plan.create.len() >= spare;
         for seed in plan.create {
@@ -296,35 +301,50 @@ impl Engine {
         }
     }
 
-    /// What a Job has to count.
-    fn exits(&self, ordinal: u64, now: Now) -> Vec<PodExit> {
-        let Some(entry) = self.jobs.get(&ordinal) else { return Vec::new() };
+    /// What a Job has to count, and which Pods that are.
+    fn exits(&self, ordinal: u64, now: Now) -> (Vec<u64>, Vec<PodExit>) {
+        let Some(entry) = self.jobs.get(&ordinal) else { return Default::default() };
         let spec = &entry.state.spec;
-        let uncounted = entry.uncounted.iter().filter_map(|pod| self.pods.get(pod));
+        let uncounted =
+            entry.uncounted.iter().filter_map(|ordinal| Some((*ordinal, self.pods.get(ordinal)?)));
         uncounted
-            .filter_map(|pod| {
+            .filter_map(|(ordinal, pod)| {
                 let mut exit = pod.state.uncounted_exit(spec.replacement, now.steady)?;
                 exit.index = pod.index;
                 if spec.failure_policy.is_some() && !exit.succeeded {
                     exit.failed = Some(Box::new(api::job::failed(&pod.object, &pod.state)));
                 }
-                Some(exit)
+                Some((ordinal, exit))
             })
-            .collect()
+            .unzip()
     }
 
     /// The Pods that were counted are done with: their record says so in this commit, and then they leave memory.
-    fn take_counted(&mut self, ordinal: u64, tx: &mut Transaction) {
-        let uncounted = self.jobs.get_mut(&ordinal).map(|entry| std::mem::take(&mut entry.uncounted));
-        for pod in uncounted.unwrap_or_default() {
-            if let Some(pod_entry) = self.pods.get_mut(&pod) {
+    fn take_counted(&mut self, ordinal: u64, counted: &[u64], tx: &mut Transaction) {
+        if let Some(entry) = self.jobs.get_mut(&ordinal) {
+            entry.uncounted.clear();
+        }
+        for pod in counted {
+            if let Some(pod_entry) = self.pods.get_mut(pod) {
                 pod_entry.state.counted = true;
-                tx.touch_pod(pod, pod_entry.bytes());
+                tx.touch_pod(*pod, pod_entry.bytes());
                 // One that was deleted stayed until it was counted.
                 if pod_entry.state.is_deleted() {
-                    self.dirty_pods.insert(pod);
+                    self.dirty_pods.insert(*pod);
                 }
             }
+        }
+    }
+
+    /// Which Pods are to be counted depends on the spec, which has changed.
+    fn look_for_exits(&mut self, ordinal: u64) {
+        let Some(entry) = self.jobs.get_mut(&ordinal) else { return };
+        let replacement = entry.state.spec.replacement;
+        let counts =
+            |pod: &&u64| self.pods.get(pod).is_some_and(|pod| pod.state.is_to_be_counted(replacement));
+        entry.uncounted.extend(entry.live_pods.iter().filter(counts));
+        if !entry.uncounted.is_empty() {
+            self.jobs_to_count.insert(ordinal);
         }
     }
 
@@ -416,22 +436,25 @@ impl Engine {
         news.changes.push(Change { revision, before, after: Some(Object::Job(entry.object.clone())) });
     }
 
+    /// Labels that are inherited or generated add to what was checked when it came in; and a record must still be one when
+    /// all is in it that is told of indexes.
+    fn too_large(&self, job: &Job) -> Option<Rejected> {
+        let growth = api::job::growth(job, self.config.limits.live_pods);
+        let most = api::job::OBJECT_MAX.min(Batch::MAX_VALUE_BYTES.saturating_sub(growth));
+        let bytes = job.encoded_len();
+        if bytes <= most {
+            return None;
+        }
+        let mut errors = FieldErrors::new();
+        errors.too_long(FieldPath::root(), bytes, most);
+        Some(Rejected::Invalid(errors))
+    }
+
     /// Ordinal of the Job that is the controller of an object with these owners.
     pub(crate) fn owner(&self, meta: &api::pb::k8s::meta::v1::ObjectMeta) -> Option<u64> {
         let owner = meta.owner_references.iter().find(|owner| owner.controller == Some(true))?;
         self.job_uids.get(&owner.uid).copied()
     }
-}
-
-/// Labels that are inherited or generated add to what was checked when it came in.
-fn too_large(job: &Job) -> Option<Rejected> {
-    let bytes = job.encoded_len();
-    if bytes <= api::job::OBJECT_MAX {
-        return None;
-    }
-    let mut errors = FieldErrors::new();
-    errors.too_long(FieldPath::root(), bytes, api::job::OBJECT_MAX);
-    Some(Rejected::Invalid(errors))
 }
 
 /// Tells of a Job's rest and of its end.

@@ -301,8 +301,11 @@ impl Engine {
     }
 }
 
-/// A record that grows while the commit is made is charged for its final size.
+/// A record that grows while the commit is made is charged for its final size. Long ones lie beside the batch, which has
+/// room for more of those.
 fn charge(charged: &mut usize, bytes: usize, total: &mut usize) {
+    const LONG: usize = Batch::MAX_LARGE_BYTES / Batch::MAX_BYTES;
+    let bytes = bytes.min(Batch::MAX_INLINE_BYTES).max(bytes / LONG);
     *total += bytes.saturating_sub(*charged);
     *charged = bytes.max(*charged);
 }

@@ -6,7 +6,7 @@ mod common;
 
 use api::pb::k8s::batch::v1::Job;
 use common::{Node, new_job};
-use engine::{Effect, Event, StartGuest, WriteMode};
+use engine::{Effect, Event, ObjectKey, StartGuest, WriteMode};
 use expect_test::{Expect, expect};
 use sched::Exit;
 
@@ -524,4 +524,64 @@ fn an_elastic_job_shrinks_and_grows() {
         1   active 0 terminating 1 0+/0- SuccessCriteriaMet(CompletionsReached); 1 pods, since 0
         1   active 0 0+/0- SuccessCriteriaMet(CompletionsReached) Complete(CompletionsReached); 0 pods, since 0
     "#]]);
+}
+/// Somebody deletes the oldest Pod that runs.
+fn delete_pod(story: &mut Story, second: i64) {
+    story.until(second);
+    let pod = story.node.running.values().next().unwrap().pod.clone();
+    let key = ObjectKey::new("default", pod);
+    story
+        .node
+        .apply(vec![Event::DeletePod { key, uid: String::new(), grace_seconds: None }])
+        .remove(0)
+        .unwrap();
+    story.tell();
+}
+
+#[test]
+fn a_pod_that_somebody_deletes_has_failed_at_once_and_is_replaced_ten_seconds_after() {
+    let mut story = Story::of("", NEVER).stubborn();
+    delete_pod(&mut story, 5);
+    story.until(36).check(expect![[r#"
+        0   active 1 0+/0-; 1 pods, since 0
+        5   active 0 terminating 1 0+/1-; 1 pods, since 0
+        15  active 1 terminating 1 0+/1-; 2 pods, since 0
+        35  active 1 0+/1-; 1 pods, since 0
+    "#]]);
+}
+
+#[test]
+fn with_the_policy_failed_a_deleted_pod_is_replaced_when_it_has_ended() {
+    let mut story = Story::of("podReplacementPolicy: Failed", NEVER).stubborn();
+    delete_pod(&mut story, 5);
+    story.until(50).check(expect![[r#"
+        0   active 1 0+/0-; 1 pods, since 0
+        5   active 0 terminating 1 0+/0-; 1 pods, since 0
+        35  active 0 0+/1-; 0 pods, since 0
+        45  active 1 0+/1-; 1 pods, since 0
+    "#]]);
+    let mut in_time = Story::of("podReplacementPolicy: Failed", NEVER).stubborn();
+    delete_pod(&mut in_time, 5);
+    in_time.end(7, &[0], 0).check(expect![[r#"
+        0   active 1 0+/0-; 1 pods, since 0
+        5   active 0 terminating 1 0+/0-; 1 pods, since 0
+        7   active 0 1+/0- SuccessCriteriaMet(CompletionsReached) Complete(CompletionsReached); 0 pods, since 0
+    "#]]);
+}
+
+#[test]
+fn a_job_is_refused_whose_record_could_not_hold_its_indexes() {
+    let mut node = Node::new();
+    node.push_image("hello");
+    let large = |completions: u32| {
+        let env = format!("{{name: LARGE, value: '{}'}}", "x".repeat(1 << 20));
+        let spec = format!(
+            "completions: {completions}, parallelism: 1, suspend: true, completionMode: Indexed, \
+             backoffLimitPerIndex: 1"
+        );
+        manifest(&spec, NEVER).replace("image: hello", &format!("image: hello, env: [{env}]"))
+    };
+    let refused = node.create(&large(100_000)).unwrap_err().to_string();
+    assert!(refused.contains("the most is"), "{refused}");
+    node.create(&large(10)).unwrap();
 }

@@ -18,7 +18,7 @@ mod table;
 pub use indexes::Indexes;
 pub use pods::{Failed, Rank};
 pub use policy::{FailureAction, FailurePolicy, FailureRule, On, SuccessRule};
-pub use table::{Failing, IndexTable, Seed};
+pub use table::{FAILING_MAX, Failing, IndexTable, Seed};
 
 use crate::backoff::JobBackoff;
 use crate::{Millis, Now, Steady};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sched::backoff::JobBackoff;
 use sched::job::{
-    Failing, Failure, FailureAction, FailurePolicy, FailureRule, IndexTable, Indexed, Indexes, Job as State,
-    Live, On, Phase, Replacement, RestartPolicy, Spec, Success, SuccessRule, Verdict,
+    FAILING_MAX, Failing, Failure, FailureAction, FailurePolicy, FailureRule, IndexTable, Indexed, Indexes,
+    Job as State, Live, On, Phase, Replacement, RestartPolicy, Spec, Success, SuccessRule, Verdict,
 };
 use sched::{Millis, Now, Steady};
 
@@ -235,6 +235,25 @@ pub fn record(job: Job, state: &State, pods_created: u64, ordinal: u64) -> JobRe
             })
             .collect(),
     }
+}
+
+/// How many bytes a Job's record may grow by, about, while `live` Pods of it run at the most: conditions and counts, the
+/// text of indexes (a number of six digits and a comma for each, if they are decided in no order), and what is known of
+/// those that have failed and are not decided.
+pub fn growth(job: &Job, live: usize) -> usize {
+    const OTHERS: usize = 16 << 10;
+    const INDEX: usize = 7;
+    const FAILING: usize = 32;
+    let spec = spec(job);
+    let Some(indexed) = spec.indexed else { return OTHERS };
+    let all = spec.completions.and_then(|all| usize::try_from(all).ok()).unwrap_or(0);
+    // Without failures of their own, only indexes whose Pods run are out of order.
+    if indexed.backoff_limit.is_none() {
+        return OTHERS + all.min(2 * live) * (INDEX + 4);
+    }
+    // More than 100,000 completions have a `maxFailedIndexes` of at most 10,000 (Kubernetes' rule).
+    let out_of_order = all.min(100_000);
+    OTHERS + out_of_order * INDEX + all.min(FAILING_MAX + live) * FAILING
 }
 
 /// Marks a Job as being deleted in the foreground.

@@ -199,7 +199,7 @@ fn a_job_of_a_hundred_thousand_indexes_takes_little_to_remember() {
         let exit = PodExit { index: Some(index), ..succeeded_at(1) };
         let live = active(u32::try_from(running.len()).unwrap());
         running.extend(make(&mut job, live, &[exit], 1));
-        if lottery % 1000 == 0 {
+        if lottery.is_multiple_of(1000) {
             most_text = most_text.max(job.indexes.as_ref().unwrap().completed().to_string().len());
         }
     }

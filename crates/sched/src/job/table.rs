@@ -6,6 +6,10 @@ use crate::Steady;
 use crate::backoff::{JOB_MAX, doubled};
 use crate::job::{Indexed, Indexes, Live, SuccessRule};
 
+/// With `backoffLimitPerIndex`, so many indexes may have failed and not be decided before no further index begins: what is
+/// known of each is recorded with its Job.
+pub const FAILING_MAX: usize = 10_000;
+
 /// Where each index of an Indexed Job stands: succeeded, failed for good, with a Pod that has not finished, or open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IndexTable {
@@ -222,6 +226,10 @@ impl IndexTable {
                 && let Some(until) = failing.until().filter(|until| *until > now)
             {
                 found.wake = Some(found.wake.map_or(until, |wake| wake.min(until)));
+                continue;
+            }
+            let new = indexed.backoff_limit.is_some() && !self.failing.contains_key(&index);
+            if new && self.failing.len() >= FAILING_MAX {
                 continue;
             }
             if found.seeds.len() >= usize::try_from(most).unwrap_or(usize::MAX) {
