@@ -44,6 +44,7 @@ pub struct Grants {
 pub struct NewJob {
     job: Job,
     warnings: Vec<String>,
+    whole: bool,
 }
 
 impl NewJob {
@@ -63,7 +64,7 @@ impl NewJob {
         let bytes = prost::Message::encoded_len(&job);
         if bytes > OBJECT_MAX {
             errors.too_long(FieldPath::root(), bytes, OBJECT_MAX);
-            return (NewJob { job: Job::default(), warnings: Vec::new() }, errors);
+            return (NewJob { job: Job::default(), warnings: Vec::new(), whole: false }, errors);
         }
         job.status = None;
         let meta = job.metadata.get_or_insert_default();
@@ -86,7 +87,7 @@ impl NewJob {
         if more > 0 {
             warnings.push(format!("and there are {more} more warnings"));
         }
-        (NewJob { job, warnings }, errors)
+        (NewJob { job, warnings, whole: false }, errors)
     }
 
     /// Its namespace.
@@ -118,6 +119,13 @@ impl NewJob {
         self.text(|meta| &meta.resource_version)
     }
 
+    /// Says that it is all that is to be of the Job: whoever sent it had read the stored one, and means what is left out.
+    /// A manifest says only what somebody wanted.
+    #[must_use]
+    pub fn replacing(self) -> NewJob {
+        NewJob { whole: true, ..self }
+    }
+
     /// The Job as it is first stored, under this name and identity.
     pub fn stamp(self, name: String, uid: &str, now: Timestamp) -> Job {
         let mut job = self.job;
@@ -145,15 +153,14 @@ impl NewJob {
         let meta = job.metadata.get_or_insert_default();
         meta.labels = given.labels;
         meta.annotations = given.annotations;
-        // Whoever read the object means what is left out. A manifest that says nothing of owners does not take them away,
-        // nor does one that begins to speak of parallelism ask for a work queue.
-        let has_read = !given.resource_version.is_empty();
-        if !given.owner_references.is_empty() || has_read {
+        // A manifest that says nothing of owners does not take them away, nor does one that begins to speak of parallelism
+        // ask for a work queue.
+        if self.whole || !given.owner_references.is_empty() {
             meta.owner_references = given.owner_references;
         }
         job.spec = self.job.spec;
         if let (Some(spec), Some(stored)) = (&mut job.spec, &stored.spec)
-            && !has_read
+            && !self.whole
         {
             spec.completions = spec.completions.or(stored.completions);
         }

@@ -4,6 +4,7 @@
 //! rules are tested whether or not it can; mistakes are shown in Kubernetes' form, with their class.
 
 mod accepted;
+mod anything;
 mod guides;
 mod jobs;
 mod once;

@@ -150,12 +150,11 @@ impl Engine {
             (Some(_), WriteMode::Create) => {
                 tx.reply(Err(Rejected::Exists { kind: KIND, name: key.name }));
             }
-            (Some(ordinal), WriteMode::Update | WriteMode::Apply) => {
-                self.update_job(ordinal, new, dry_run, tx);
-            }
+            (Some(ordinal), WriteMode::Apply) => self.update_job(ordinal, new, dry_run, tx),
+            (Some(ordinal), WriteMode::Update) => self.update_job(ordinal, new.replacing(), dry_run, tx),
             (Some(ordinal), WriteMode::Revise(read)) => match self.changed_since(ordinal, &read) {
                 Some(refusal) => tx.reply(Err(refusal)),
-                None => self.update_job(ordinal, new, dry_run, tx),
+                None => self.update_job(ordinal, new.replacing(), dry_run, tx),
             },
             (None, WriteMode::Create | WriteMode::Apply) => self.create_job(new, dry_run, tx),
             (None, WriteMode::Update | WriteMode::Revise(_)) => {
@@ -203,6 +202,7 @@ impl Engine {
         let same = now.uid == then.uid
             && now.labels == then.labels
             && now.annotations == then.annotations
+            && now.owner_references == then.owner_references
             && stored.spec == read.spec;
         (!same).then(|| Rejected::Conflict {
             kind: KIND,

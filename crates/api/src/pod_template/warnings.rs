@@ -54,6 +54,12 @@ fn warn_container(container: &Container, path: &FieldPath, warn: &mut impl FnMut
         if field.is_some_and(|field| ADDRESSES.contains(&field.field_path.as_str())) {
             warn(path.field("valueFrom").field("fieldRef"), "is empty: Pods have no addresses");
         }
+        let resource = variable.value_from.as_ref().and_then(|source| source.resource_field_ref.as_ref());
+        let known = |name: &str| name.ends_with(".cpu") || name.ends_with(".memory");
+        if resource.is_some_and(|resource| !known(&resource.resource)) {
+            let path = path.field("valueFrom").field("resourceFieldRef");
+            warn(path, "is 0: the node has nothing of that to share out");
+        }
     }
     let Some(resources) = &container.resources else { return };
     for (field, amounts) in [("limits", &resources.limits), ("requests", &resources.requests)] {

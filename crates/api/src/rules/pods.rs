@@ -169,11 +169,21 @@ fn variables_know_resources_in_some_units() {
         "resource: limits.cpu, divisor: 1m",
         "resource: requests.memory, divisor: 1Mi, containerName: main",
         "resource: limits.memory, divisor: '0'",
-        "resource: limits.ephemeral-storage, divisor: 1E",
-        "resource: limits.hugepages-2Mi, divisor: 1",
     ] {
         resource(right, expect![""]);
     }
+    resource(
+        "resource: limits.ephemeral-storage, divisor: 1E",
+        expect![[r#"
+        warning: spec.template.spec.containers[0].env[0].valueFrom.resourceFieldRef: is 0: the node has nothing of that to share out
+    "#]],
+    );
+    resource(
+        "resource: limits.hugepages-2Mi, divisor: 1",
+        expect![[r#"
+        warning: spec.template.spec.containers[0].env[0].valueFrom.resourceFieldRef: is 0: the node has nothing of that to share out
+    "#]],
+    );
     resource(
         "containerName: other",
         expect![[r#"

@@ -256,9 +256,21 @@ fn owners_are_kept_by_those_who_do_not_speak_of_them() {
     assert_eq!(owners(&job), 1);
     let revised = new(&changed(&["spec: {parallelism: 2}"])).revise(&job).unwrap().unwrap();
     assert_eq!(owners(&revised), 1);
-    // Whoever read it means what is left out.
-    let read = changed(&["metadata: {resourceVersion: '7'}"]);
-    assert_eq!(owners(&new(&read).revise(&job).unwrap().unwrap()), 0);
+    let whole = new(&changed(&[])).replacing();
+    assert_eq!(owners(&whole.revise(&job).unwrap().unwrap()), 0);
+}
+
+#[test]
+fn a_work_queue_is_asked_for_by_those_who_say_all() {
+    let parallel = new(&changed(&["spec: {parallelism: 2}"]));
+    let job = stored(&[]);
+    let applied = parallel.clone().revise(&job).unwrap().unwrap();
+    assert_eq!(applied.spec.unwrap().completions, Some(1), "as it was");
+    let errors = parallel.replacing().revise(&job).unwrap_err();
+    expect![[r#"
+        spec.completions: Invalid value: "": field is immutable
+    "#]]
+    .assert_eq(&lines(&errors));
 }
 
 #[test]
