@@ -23,7 +23,7 @@ const LEFT_OUT: [(&str, &str); 4] = [
 ];
 
 /// Whose Pods' names are shown.
-const JOBS: [&str; 3] = ["hello", "greet", "greet-c"];
+const JOBS: [&str; 4] = ["hello", "report", "greet", "greet-c"];
 
 /// What a section needs that a machine may not have.
 fn can_do(section: &str) -> bool {
