@@ -260,7 +260,7 @@ impl Engine {
             let mut applied = self.finish(held, now)?;
             if self.held.is_none() {
                 self.look_for_room(now)?;
-                applied.more = self.has_work() || !events.is_empty();
+                applied.more = self.has_work(now.steady) || !events.is_empty();
             }
             return Ok(applied);
         }
@@ -269,7 +269,9 @@ impl Engine {
         while !tx.is_full() {
             let Some(event) = events.pop_front() else { break };
             self.take(event, &mut tx);
-            self.settle(&mut tx);
+            if tx.is_half_full() {
+                self.settle(&mut tx);
+            }
         }
         let mut applied = self.advance(tx)?;
         applied.more |= !events.is_empty() && !self.holds();
@@ -279,10 +281,19 @@ impl Engine {
     /// Looks after timers that are due and what still has to be looked at, and commits.
     fn advance(&mut self, mut tx: Transaction) -> Result<Applied, StoreError> {
         self.settle(&mut tx);
-        while !tx.is_full()
-            && let Some((due, subject)) = self.timers.first().copied()
-            && due <= tx.now.steady
+        while !tx.is_full() && self.look_at_due(tx.now.steady) {
+            self.settle(&mut tx);
+        }
+        self.commit(tx)
+    }
+
+    /// Has everything looked at whose time has come. False if there is nothing.
+    fn look_at_due(&mut self, now: Steady) -> bool {
+        let mut any = false;
+        while let Some((due, subject)) = self.timers.first().copied()
+            && due <= now
         {
+            any = true;
             self.timers.pop_first();
             match subject {
                 Subject::Job(job) => {
@@ -294,9 +305,8 @@ impl Engine {
                     self.dirty_pods.insert(pod);
                 }
             }
-            self.settle(&mut tx);
         }
-        self.commit(tx)
+        any
     }
 
     /// When to call [`Engine::apply`] again although nothing came in.
@@ -365,9 +375,12 @@ impl Engine {
     /// Looks at everything that changed, and at what changes by that, until nothing does or the commit is full.
     fn settle(&mut self, tx: &mut Transaction) {
         while !tx.is_full() {
-            // A finished Pod is counted in the commit that records its end, so that no commit ever counts many; and Pods
-            // are admitted before more are made, so that most are recorded once, as running.
-            if let Some(job) = self.jobs_to_count.pop_first() {
+            // What ended at one time is counted together: a Job that fails by it makes no more Pods first. It is counted in
+            // the commit that records it, so a commit that fills up counts what it has. And Pods are admitted before more
+            // are made, so that most are recorded once, as running.
+            if (self.dirty_pods.is_empty() || tx.is_half_full())
+                && let Some(job) = self.jobs_to_count.pop_first()
+            {
                 self.reconcile_job(job, tx);
             } else if let Some(pod) = self.dirty_pods.pop_first() {
                 self.reconcile_pod(pod, tx);
@@ -386,8 +399,10 @@ impl Engine {
         }
     }
 
-    pub(crate) fn has_work(&self) -> bool {
-        !self.dirty_pods.is_empty()
+    /// Whether there is something to look at, or will be because its time has come.
+    pub(crate) fn has_work(&self, now: Steady) -> bool {
+        self.timers.first().is_some_and(|(due, _)| *due <= now)
+            || !self.dirty_pods.is_empty()
             || !self.dirty_jobs.is_empty()
             || !self.jobs_to_count.is_empty()
             || !self.doomed.is_empty()

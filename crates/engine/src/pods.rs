@@ -169,6 +169,10 @@ impl Engine {
         if entry.state.started.is_none() && !entry.state.is_finished() && fits {
             self.waiting.insert(ordinal);
         }
+        // Also for a container whose turn has not come: nobody looks again when it has.
+        if entry.state.containers.iter().any(|container| !container.image_present) {
+            self.waiting_for_image.insert(ordinal);
+        }
         self.dirty_pods.insert(ordinal);
         self.pods.insert(ordinal, entry);
     }

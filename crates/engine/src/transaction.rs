@@ -92,6 +92,11 @@ impl Transaction {
         self.bytes >= BYTES
     }
 
+    /// True if what was taken in should be led to its end before more is.
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.bytes >= BYTES / 2
+    }
+
     /// Room for so many more records of this size; at least one.
     pub(crate) fn room_for(&self, bytes: usize) -> usize {
         (BYTES.saturating_sub(self.bytes) / bytes.max(1)).max(1)
@@ -244,7 +249,7 @@ impl Engine {
             milestones,
             changes,
             revision: self.revision,
-            more: self.has_work(),
+            more: self.has_work(now.steady),
         })
     }
 

@@ -257,7 +257,10 @@ pub fn reconcile(job: Job, live: Live, exits: &[PodExit], portion: Portion, now:
 
 fn decide(job: Job, live: Live, exits: &[PodExit], portion: Portion, now: Now) -> JobPlan {
     let mut next = job;
-    next.fit();
+    // What is over stays as it was, also if its spec is changed.
+    if !matches!(next.phase, Phase::Finished(_)) {
+        next.fit();
+    }
     let fatal = next.count(exits);
     if next.deleting {
         return dissolve(next, live, portion);

@@ -293,6 +293,8 @@ pub fn write_status(job: &mut Job, state: &State, live: Live, now: Now) {
         Phase::Finishing(verdict) => (verdict, false),
         Phase::Finished(verdict) => (verdict, true),
     };
+    // The wall clock may have gone back since; Kubernetes refuses an end before the beginning.
+    let now = Now { wall: state.started.map_or(now.wall, |started| started.wall.max(now.wall)), ..now };
     let (interim, last) = match verdict {
         Verdict::Complete(_) => (SUCCESS_CRITERIA_MET, COMPLETE),
         Verdict::Failed(_) => (FAILURE_TARGET, FAILED),
