@@ -11,6 +11,7 @@ mod powercut;
 mod programs;
 mod project;
 mod screen;
+mod sim;
 mod test;
 mod tools;
 
@@ -33,8 +34,15 @@ enum Run {
     With(fn(&[&str]) -> anyhow::Result<()>),
 }
 
-const COMMANDS: [Command; 6] =
-    [bench::COMMAND, demo::COMMAND, guests::COMMAND, powercut::COMMAND, test::COMMAND, tools::COMMAND];
+const COMMANDS: [Command; 7] = [
+    bench::COMMAND,
+    demo::COMMAND,
+    guests::COMMAND,
+    powercut::COMMAND,
+    sim::COMMAND,
+    test::COMMAND,
+    tools::COMMAND,
+];
 
 /// What the command line asks for.
 enum Asked<'a> {
