@@ -439,3 +439,38 @@ fn a_revision_is_refused_only_if_what_it_is_of_was_changed() {
     let refused = revise(&mut node, &gone, 4);
     assert!(matches!(refused, Err(Rejected::NotFound { .. })), "{refused:?}");
 }
+
+#[test]
+fn an_indexed_job_that_dies_again_and_again_does_every_index_once() {
+    let spec = "completions: 12, parallelism: 4, completionMode: Indexed, backoffLimitPerIndex: 50";
+    let mut node = node_with(spec, "Never");
+    for step in 0..400 {
+        node.now += 10;
+        if step % 3 == 2 {
+            node.crash();
+            node.boot();
+        } else if let Some(guest) = node.running.keys().next().copied() {
+            node.end(guest, Exit::Code(u8::from(step % 5 == 0)));
+        } else if let Some(at) = node.engine().next_wake() {
+            node.wait(at.0 - node.now);
+        }
+        let mut running = std::collections::BTreeSet::new();
+        for start in node.running.values() {
+            let index = start.plan.env.iter().find(|(name, _)| name == "JOB_COMPLETION_INDEX").unwrap();
+            assert!(running.insert(index.1.clone()), "one Pod of an index at a time");
+        }
+        assert!(node.running.len() <= 4);
+        if node.summary("job").contains("Complete") {
+            break;
+        }
+    }
+    let status = node.job("job").unwrap().status.unwrap();
+    assert_eq!((status.completed_indexes.as_str(), status.failed_indexes.as_deref()), ("0-11", Some("")));
+    assert!(node.summary("job").ends_with("[SuccessCriteriaMet Complete]"), "{}", node.summary("job"));
+    let mut done = std::collections::BTreeMap::new();
+    for pod in node.pods().into_iter().filter(|pod| pod.status.as_ref().unwrap().phase == "Succeeded") {
+        let labels = pod.metadata.unwrap().labels;
+        *done.entry(labels["batch.kubernetes.io/job-completion-index"].clone()).or_insert(0) += 1;
+    }
+    assert!(done.len() == 12 && done.values().all(|times| *times == 1), "{done:?}");
+}
