@@ -25,6 +25,7 @@ mod opening;
 mod record;
 mod room;
 mod sled_store;
+mod synced_rename;
 mod tree;
 mod watermark;
 

@@ -12,7 +12,7 @@ use super::record::{Head, Large, PIECE_BYTES, SEQUENCE_KEY, head_key, piece_key}
 use super::room::Room;
 use super::tree::{CHUNK, Tree};
 use super::watermark::Watermark;
-use super::{Batch, DataDir, History, Record, Store, StoreError, Visit, no_sync_file_range};
+use super::{Batch, DataDir, History, Record, Store, StoreError, Visit, no_sync_file_range, synced_rename};
 
 /// Pieces of large values are written and synced in groups of this many: 128 KiB, well below a log segment.
 const GROUP_PIECES: usize = (128 << 10) / PIECE_BYTES;
@@ -86,6 +86,7 @@ impl SledStore {
     /// Opens the store of `data_dir`, or makes one where none ever was.
     pub fn open(data_dir: &DataDir, options: SledOptions) -> Result<SledStore, StoreError> {
         no_sync_file_range::check(data_dir.lock_file())?;
+        synced_rename::check()?;
         let opened = match opening::open(data_dir.path(), &options) {
             // To start, and then to record how things ended, is what the reserve is for.
             Err(error) if error.is_full() && Room::give_up_reserve(data_dir.path())? => {

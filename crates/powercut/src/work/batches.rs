@@ -55,13 +55,14 @@ pub(crate) fn batch(workload: Workload, revision: u64, at_ms: i64, random: &mut 
     };
     for _ in 0..ops {
         let key = key(random);
-        if random.percent(20) {
-            batch.delete(key);
-            continue;
-        }
-        let length = random.between(shortest, longest);
+        let gone = random.percent(20);
+        let length = if gone { 0 } else { random.between(shortest, longest) };
         if !batch.would_fit(key.len(), length) {
             break;
+        }
+        if gone {
+            batch.delete(key);
+            continue;
         }
         // Keys are picked again and again: a batch of very short values may run out of them before it is full.
         if ops == usize::MAX && batch.len() >= KEYS * 9 / 10 {
