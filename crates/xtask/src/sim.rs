@@ -2,6 +2,8 @@
 //!
 //! The worlds are tests/sim; here they are built to run fast, and handed their flags.
 
+mod planted;
+
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -16,6 +18,7 @@ pub(crate) const COMMAND: crate::Command = crate::Command {
   --worlds N                   so many
   --seed N                     beginning with this one (1)
   --story                      tells what happens
+  cargo xtask sim planted      plants bugs in a copy, one after the other, and has each found
 
 A broken promise ends it with the story so far and the command that tells it again. `cargo test`
 lives a fixed number of worlds.",
@@ -23,6 +26,9 @@ lives a fixed number of worlds.",
 };
 
 fn run(args: &[&str]) -> Result<()> {
+    if args == ["planted"] {
+        return planted::find_all();
+    }
     let (seconds, rest) = match args {
         [first, rest @ ..] if first.bytes().all(|byte| byte.is_ascii_digit()) => (Some(*first), rest),
         all => (None, all),
