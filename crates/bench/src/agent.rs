@@ -42,6 +42,20 @@ impl Agent {
     pub(crate) fn start(wickd: &Path, scratch: &Path, attic: &Attic) -> Result<Agent> {
         let data = tempfile::Builder::new().prefix("run-").tempdir_in(scratch);
         let data = data.with_context(|| format!("{}: no directory can be made there", scratch.display()))?;
+        Agent::start_on(data, wickd, attic)
+    }
+
+    /// Kills it, and starts another on its data: how long it takes until that one is ready, in seconds.
+    pub(crate) fn kill_and_start(mut self, wickd: &Path) -> Result<(Agent, f64)> {
+        self.child.kill().context("the agent cannot be killed")?;
+        self.child.wait().context("the agent cannot be waited for")?;
+        let data = self.data.take().context("its data is gone")?;
+        let began = Instant::now();
+        let agent = Agent::start_on(data, wickd, &self.attic)?;
+        Ok((agent, began.elapsed().as_secs_f64()))
+    }
+
+    fn start_on(data: TempDir, wickd: &Path, attic: &Attic) -> Result<Agent> {
         let run =
             tempfile::Builder::new().prefix("wick-bench-").tempdir().context("no temporary directory")?;
         let mut command = Command::new(wickd);

@@ -13,10 +13,13 @@ use api::pb::wick::v1::image_service_push_request::Part;
 use api::pb::wick::v1::job_service_client::JobServiceClient;
 use api::pb::wick::v1::node_service_client::NodeServiceClient;
 use api::pb::wick::v1::pod_service_client::PodServiceClient;
+use api::pb::wick::v1::simulation_entry::What;
+use api::pb::wick::v1::simulation_service_client::SimulationServiceClient;
 use api::pb::wick::v1::{
     ImagePushHeader, ImageServicePushRequest, JobServiceCreateRequest, JobServiceWatchRequest,
     JobServiceWatchResponse, Node, NodeServiceGetRequest, ObjectFilter, PodServiceListRequest,
-    PodServiceLogsRequest, PodServiceWatchRequest, WatchEventType,
+    PodServiceLogsRequest, PodServiceWatchRequest, SimulationFinal, SimulationServiceSimulateRequest,
+    WatchEventType,
 };
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -37,13 +40,14 @@ pub(crate) struct Asked<'a> {
     pub(crate) image: &'a str,
     pub(crate) completions: i32,
     pub(crate) parallelism: i32,
+    pub(crate) indexed: bool,
     pub(crate) env: &'a [(&'a str, &'a str)],
 }
 
 impl Asked<'_> {
     /// One Pod of `image`.
     pub(crate) fn single<'a>(name: &'a str, image: &'a str) -> Asked<'a> {
-        Asked { name, image, completions: 1, parallelism: 1, env: &[] }
+        Asked { name, image, completions: 1, parallelism: 1, indexed: false, env: &[] }
     }
 
     fn job(&self) -> Job {
@@ -63,7 +67,9 @@ impl Asked<'_> {
         let spec = JobSpec {
             completions: Some(self.completions),
             parallelism: Some(self.parallelism),
-            backoff_limit: Some(0),
+            completion_mode: self.indexed.then(|| "Indexed".to_owned()),
+            // Guests that are killed with the agent fail.
+            backoff_limit: Some(if self.indexed { i32::MAX } else { 0 }),
             template: Some(PodTemplateSpec { metadata: None, spec: Some(pod) }),
             ..JobSpec::default()
         };
@@ -144,6 +150,26 @@ impl Client {
         Ok(String::from_utf8_lossy(&line.text).into_owned())
     }
 
+    /// Plays a scenario to its end.
+    pub(crate) async fn simulate(&self, scenario: &str) -> Result<SimulationFinal> {
+        let request = SimulationServiceSimulateRequest {
+            scenario: scenario.to_owned(),
+            brief: true,
+            ..SimulationServiceSimulateRequest::default()
+        };
+        let mut simulations = SimulationServiceClient::new(self.channel.clone());
+        let mut told = simulations.simulate(request).await.context("the scenario was refused")?.into_inner();
+        let mut end = None;
+        while let Some(part) = told.message().await? {
+            for entry in part.entries {
+                if let Some(What::Final(last)) = entry.what {
+                    end = Some(last);
+                }
+            }
+        }
+        end.context("the simulation has no end")
+    }
+
     pub(crate) async fn node(&self) -> Result<Node> {
         let answer = NodeServiceClient::new(self.channel.clone()).get(NodeServiceGetRequest {}).await?;
         answer.into_inner().node.context("an answer without a node")
@@ -156,6 +182,18 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
+    /// Waits until so many Pods of the Job of this name have succeeded.
+    pub(crate) async fn succeeded(&mut self, job: &str, count: i32) -> Result<()> {
+        loop {
+            let change = self.changes.message().await?.context("the watch ended")?;
+            let Some(changed) = change.job else { continue };
+            let is_it = changed.metadata.is_some_and(|metadata| metadata.name == job);
+            if is_it && changed.status.is_some_and(|status| status.succeeded >= count) {
+                return Ok(());
+            }
+        }
+    }
+
     /// Waits until the Job of this name is complete; an error if it fails.
     pub(crate) async fn complete(&mut self, job: &str) -> Result<()> {
         loop {

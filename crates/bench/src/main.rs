@@ -72,6 +72,10 @@ enum Measure {
     Hello,
     /// Durable completions of one Job
     Completions,
+    /// A large Job, and a crash in the middle of it
+    Large,
+    /// A large Job on a virtual clock
+    Simulated,
     /// Submit to Complete of single Jobs
     Latency,
     /// Submit to the first guest instruction
@@ -95,6 +99,8 @@ impl Measure {
         match self {
             Measure::Hello => hello::measure(bench, record).await,
             Measure::Completions => measures::completions(bench, record).await,
+            Measure::Large => measures::large(bench, record).await,
+            Measure::Simulated => measures::simulated(bench, record).await,
             Measure::Latency => measures::latency(bench, record).await,
             Measure::First => measures::first_instruction(bench, record).await,
             Measure::Cold => measures::cold(bench, record).await,

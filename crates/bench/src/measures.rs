@@ -13,8 +13,9 @@ use crate::crun::Crun;
 use crate::native::{self, Sleepers};
 use crate::proc;
 use crate::rows::{
-    COLD, COLD_PUSH, COMPLETIONS, FIRST_P50, LATENCY_P50, LATENCY_P99, POD_CPU, POD_KEPT, POD_WRITTEN,
-    RSS_IDLE, RSS_SLEEPER, RSS_SLEEPING, RSS_USED, SIZE_WICK, SIZE_WICKD, WAKE_UPS, Who,
+    COLD, COLD_PUSH, COMPLETIONS, FIRST_P50, LARGE, LATENCY_P50, LATENCY_P99, POD_CPU, POD_KEPT, POD_WRITTEN,
+    RECOVERY, RSS_IDLE, RSS_SLEEPER, RSS_SLEEPING, RSS_USED, SIMULATED, SIMULATED_RSS, SIZE_WICK, SIZE_WICKD,
+    WAKE_UPS, Who,
 };
 use crate::stats::{median, percentile};
 use crate::table::Record;
@@ -22,6 +23,22 @@ use crate::table::Record;
 const PODS: i32 = 5_000;
 const PARALLELISM: i32 = 32;
 const CRUN_PODS: usize = 200;
+const LARGE_PODS: i32 = 20_000;
+
+/// A hundred thousand Pods of ten seconds each.
+const SCENARIO: &str = r#"
+node: {pods: 1000}
+guests: [{run: 10s}]
+objects:
+- apiVersion: batch/v1
+  kind: Job
+  metadata: {name: large}
+  spec:
+    completionMode: Indexed
+    completions: 100000
+    parallelism: 500
+    template: {spec: {restartPolicy: Never, containers: [{name: main, image: hello}]}}
+"#;
 
 const SINGLE_JOBS: usize = 200;
 const CRUN_SINGLES: usize = 50;
@@ -113,6 +130,43 @@ pub(crate) async fn completions(bench: &Bench, record: &mut Record) -> Result<()
         record.add(&POD_CPU, Who::Crun, cost.cpu / cost.runs as f64);
     }
     Ok(())
+}
+
+/// One large Job, and what a crash in the middle of it costs.
+pub(crate) async fn large(bench: &Bench, record: &mut Record) -> Result<()> {
+    let job = |name| Asked {
+        completions: LARGE_PODS,
+        parallelism: PARALLELISM,
+        indexed: true,
+        ..Asked::single(name, "hello")
+    };
+    let (agent, client) = bench.agent_with("hello").await?;
+    let mut watch = client.watch().await?;
+    warm_up(&client, &mut watch, "hello").await?;
+    let began = Instant::now();
+    client.create(&job("large")).await?;
+    watch.complete("large").await?;
+    record.add(&LARGE, Who::Wick, f64::from(LARGE_PODS) / began.elapsed().as_secs_f64());
+
+    client.create(&job("cut-short")).await?;
+    watch.succeeded("cut-short", LARGE_PODS / 2).await?;
+    drop((client, watch));
+    let (agent, ready_after) = agent.kill_and_start(&bench.wickd)?;
+    record.add(&RECOVERY, Who::Wick, ready_after);
+    drop(agent); // Not stopped: the rest of the Job is nothing to wait for here.
+    Ok(())
+}
+
+/// A Job larger than this device would run, on a clock of its own.
+pub(crate) async fn simulated(bench: &Bench, record: &mut Record) -> Result<()> {
+    let agent = bench.agent()?;
+    let client = agent.client().await?;
+    let (cpu, rss) = (proc::cpu(agent.pid())?, proc::rss(agent.pid())?);
+    let end = client.simulate(SCENARIO).await?;
+    ensure!(end.jobs_completed == 1, "the simulated Job did not complete: {end:?}");
+    record.add(&SIMULATED, Who::Wick, proc::cpu(agent.pid())? - cpu);
+    record.add(&SIMULATED_RSS, Who::Wick, (proc::rss_peak(agent.pid())? - rss).max(0.0));
+    agent.stop()
 }
 
 /// Jobs of one Pod, one after the other.

@@ -26,6 +26,11 @@ pub(crate) fn rss(pid: u32) -> Result<f64> {
     kilobytes(&read(pid, "status")?, "VmRSS:")
 }
 
+/// The most memory that was resident so far, in bytes.
+pub(crate) fn rss_peak(pid: u32) -> Result<f64> {
+    kilobytes(&read(pid, "status")?, "VmHWM:")
+}
+
 /// What resident memory is made of, in bytes: pages of its own, and pages of files (its program, above all).
 pub(crate) fn rss_parts(pid: u32) -> Result<(f64, f64)> {
     let status = read(pid, "status")?;

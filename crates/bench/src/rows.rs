@@ -60,6 +60,13 @@ pub(crate) const POD_CPU: Row = row("pod_cpu", "  CPU for each", Unit::Seconds, 
 pub(crate) const POD_WRITTEN: Row = row("pod_written", "  written to disk for each", Unit::Bytes, None);
 pub(crate) const POD_KEPT: Row = row("pod_kept", "  data directory's growth for each", Unit::Bytes, None);
 pub(crate) const RSS_USED: Row = row("rss_used", "  agent's RSS after all of them", Unit::Bytes, None);
+pub(crate) const LARGE: Row = row("large", "the same, completions 20,000, Indexed", Unit::PerSecond, None);
+pub(crate) const RECOVERY: Row =
+    row("recovery", "  killed in the middle: ready again after", Unit::Seconds, Some(2.0));
+pub(crate) const SIMULATED: Row =
+    row("simulated", "100,000 indexes, 500 at once, simulated: CPU", Unit::Seconds, Some(10.0));
+pub(crate) const SIMULATED_RSS: Row =
+    row("simulated_rss", "  the agent's growth by it, at most", Unit::Bytes, Some(100e6));
 pub(crate) const LATENCY_P50: Row =
     row("latency_p50", "one Job, submit to Complete: p50", Unit::Seconds, Some(0.004));
 pub(crate) const LATENCY_P99: Row = row("latency_p99", "  p99", Unit::Seconds, None);
@@ -77,7 +84,7 @@ pub(crate) const SIZE_WICKD: Row = row("size_wickd", "size of `wickd`, stripped"
 pub(crate) const SIZE_WICK: Row = row("size_wick", "size of `wick`, stripped", Unit::Bytes, Some(6e6));
 
 /// All of them, in the table's order.
-pub(crate) const ROWS: [&Row; 19] = [
+pub(crate) const ROWS: [&Row; 23] = [
     &HELLO_CPU,
     &HELLO_WALL,
     &HELLO_RATE,
@@ -86,6 +93,10 @@ pub(crate) const ROWS: [&Row; 19] = [
     &POD_WRITTEN,
     &POD_KEPT,
     &RSS_USED,
+    &LARGE,
+    &RECOVERY,
+    &SIMULATED,
+    &SIMULATED_RSS,
     &LATENCY_P50,
     &LATENCY_P99,
     &FIRST_P50,
