@@ -66,6 +66,27 @@ pub(crate) struct Given {
     #[arg(long, value_name = "KIB", env = "WICK_LOG_KIB", value_parser = check::log_kib)]
     pub(crate) log_kib: Option<u64>,
 
+    /// Jobs that are kept, finished ones included, 1 to 100000; more are refused [default: 10000]
+    #[arg(long, value_name = "N", env = "WICK_MAX_JOBS", value_parser = check::max_jobs)]
+    pub(crate) max_jobs: Option<u64>,
+
+    /// Pods that have not finished, 1 to 100000; Jobs wait with more [default: 4000]
+    #[arg(long, value_name = "N", env = "WICK_MAX_LIVE_PODS", value_parser = check::max_live_pods)]
+    pub(crate) max_live_pods: Option<u64>,
+
+    /// What Jobs and Pods that have not finished take in memory, in MiB as encoded, 4 to 4096; more are refused, or wait
+    /// [default: 64]
+    #[arg(long, value_name = "MIB", env = "WICK_MAX_OBJECTS_MIB", value_parser = check::max_objects_mib)]
+    pub(crate) max_objects_mib: Option<u64>,
+
+    /// Finished Pods that are kept with their logs, 0 to 100000; the oldest go first [default: 12500]
+    #[arg(long, value_name = "N", env = "WICK_KEEP_PODS", value_parser = check::keep_pods)]
+    pub(crate) keep_pods: Option<u64>,
+
+    /// What finished Pods and their logs take of the disk, in MiB, 1 to 1048576; the oldest go first [default: 256]
+    #[arg(long, value_name = "MIB", env = "WICK_KEEP_PODS_MIB", value_parser = check::keep_pods_mib)]
+    pub(crate) keep_pods_mib: Option<u64>,
+
     /// How long guests may go on after the first SIGTERM, in seconds, 0 to 3600; a Pod whose terminationGracePeriodSeconds is
     /// less is stopped after that [default: 25]
     #[arg(long, value_name = "SECONDS", env = "WICK_DRAIN_SECONDS", value_parser = check::drain_seconds)]
@@ -88,7 +109,7 @@ pub(crate) struct Setting {
 }
 
 /// All of them.
-pub(crate) const SETTINGS: [Setting; 12] = [
+pub(crate) const SETTINGS: [Setting; 17] = [
     setting("data_dir", "--data-dir", "WICK_DATA_DIR", false),
     setting("socket", "--socket", "WICK_SOCKET", false),
     setting("socket_group", "--socket-group", "WICK_SOCKET_GROUP", false),
@@ -99,6 +120,11 @@ pub(crate) const SETTINGS: [Setting; 12] = [
     setting("guest_memory_mib", "--guest-memory-mib", "WICK_GUEST_MEMORY_MIB", true),
     setting("max_image_mib", "--max-image-mib", "WICK_MAX_IMAGE_MIB", true),
     setting("log_kib", "--log-kib", "WICK_LOG_KIB", true),
+    setting("max_jobs", "--max-jobs", "WICK_MAX_JOBS", false),
+    setting("max_live_pods", "--max-live-pods", "WICK_MAX_LIVE_PODS", false),
+    setting("max_objects_mib", "--max-objects-mib", "WICK_MAX_OBJECTS_MIB", false),
+    setting("keep_pods", "--keep-pods", "WICK_KEEP_PODS", false),
+    setting("keep_pods_mib", "--keep-pods-mib", "WICK_KEEP_PODS_MIB", false),
     setting("drain_seconds", "--drain-seconds", "WICK_DRAIN_SECONDS", true),
     setting("log_level", "--log-level", "WICK_LOG", true),
 ];
@@ -120,6 +146,11 @@ pub(crate) struct Config {
     pub(crate) guest_memory_mib: u64,
     pub(crate) max_image_mib: u64,
     pub(crate) log_kib: u64,
+    pub(crate) max_jobs: u64,
+    pub(crate) max_live_pods: u64,
+    pub(crate) max_objects_mib: u64,
+    pub(crate) keep_pods: u64,
+    pub(crate) keep_pods_mib: u64,
     pub(crate) drain_seconds: u64,
     pub(crate) log_level: String,
 }
@@ -141,6 +172,11 @@ impl Config {
                 .unwrap_or_else(|| default_guest_memory_mib(device::memory_bytes())),
             max_image_mib: flags.max_image_mib.or(file.max_image_mib).unwrap_or(64),
             log_kib: flags.log_kib.or(file.log_kib).unwrap_or(4096),
+            max_jobs: flags.max_jobs.or(file.max_jobs).unwrap_or(10_000),
+            max_live_pods: flags.max_live_pods.or(file.max_live_pods).unwrap_or(4_000),
+            max_objects_mib: flags.max_objects_mib.or(file.max_objects_mib).unwrap_or(64),
+            keep_pods: flags.keep_pods.or(file.keep_pods).unwrap_or(12_500),
+            keep_pods_mib: flags.keep_pods_mib.or(file.keep_pods_mib).unwrap_or(256),
             drain_seconds: flags.drain_seconds.or(file.drain_seconds).unwrap_or(25),
             log_level: flags.log_level.or(file.log_level).unwrap_or_else(|| "info".to_owned()),
         }
@@ -161,6 +197,11 @@ impl Config {
             Some(self.guest_memory_mib.to_string()),
             Some(self.max_image_mib.to_string()),
             Some(self.log_kib.to_string()),
+            Some(self.max_jobs.to_string()),
+            Some(self.max_live_pods.to_string()),
+            Some(self.max_objects_mib.to_string()),
+            Some(self.keep_pods.to_string()),
+            Some(self.keep_pods_mib.to_string()),
             Some(self.drain_seconds.to_string()),
             Some(quoted(&self.log_level)),
         ]

@@ -82,7 +82,7 @@ pub(crate) fn run(told: &Told, resolved: Resolved) -> anyhow::Result<()> {
         node_name: node_name.clone(),
         fresh_instance_id: fresh_instance_id()?,
         allocatable,
-        limits: Limits::default(),
+        limits: limits(&config),
     };
     let now = clock.now();
     let (engine, first) = Engine::open(Box::new(store), engine_config, now)?;
@@ -272,6 +272,18 @@ fn raise_file_limit() {
 }
 
 /// What Pods' requests may share: all cores, and nine tenths of the memory.
+fn limits(config: &Config) -> Limits {
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    Limits {
+        jobs: count(config.max_jobs),
+        live_pods: count(config.max_live_pods),
+        live_bytes: config.max_objects_mib << 20,
+        terminated_pods: count(config.keep_pods),
+        terminated_bytes: config.keep_pods_mib << 20,
+        ..Limits::default()
+    }
+}
+
 fn allocatable(runtime: &Runtime) -> Room {
     let guests = runtime.allocatable().guests;
     Room { guests, cpu_millis: device::cores() * 1000, memory_bytes: device::memory_bytes() / 10 * 9 }

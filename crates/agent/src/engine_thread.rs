@@ -79,7 +79,7 @@ impl EngineHandle {
         let _ = self.sender.send(Message::Drain(limit));
     }
 
-    /// Waits until the thread has done what it was at.
+    /// Waits until the thread has done what it was at, and what is due now.
     pub(crate) async fn answers(&self) -> Result<(), oneshot::error::RecvError> {
         let (answer, answered) = oneshot::channel();
         let _ = self.sender.send(Message::Ping(answer));
@@ -121,6 +121,7 @@ pub(crate) fn spawn(
             revision: inbox.revision,
             events: VecDeque::new(),
             replies: VecDeque::new(),
+            pings: Vec::new(),
             stops: None,
             abandoned: BTreeSet::new(),
             short_of_room: false,
@@ -141,6 +142,8 @@ struct Worker {
     /// What is to be taken in, and who waits for the answer to each; before those, who waits for what is being recorded.
     events: VecDeque<Event>,
     replies: VecDeque<Answer>,
+    /// Who waits for the engine to have looked at the time.
+    pings: Vec<oneshot::Sender<()>>,
     /// Going down: which guests are ended when, the earliest first.
     stops: Option<BTreeSet<(Steady, GuestId)>>,
     /// Guests that were ended so, and are to be found interrupted.
@@ -173,6 +176,10 @@ impl Worker {
             more = applied.more;
             self.act(applied);
             self.tell_of_room();
+            for waiting in self.pings.drain(..) {
+                // Whoever asked may have gone.
+                let _ = waiting.send(());
+            }
             if closing && !more {
                 break;
             }
@@ -204,10 +211,7 @@ impl Worker {
                 self.stops = Some(stops.map(|(guest, grace)| (now + grace.min(limit), guest)).collect());
             }
             Message::Close => return true,
-            Message::Ping(answer) => {
-                // Whoever asked may have gone.
-                let _ = answer.send(());
-            }
+            Message::Ping(answer) => self.pings.push(answer),
         }
         false
     }

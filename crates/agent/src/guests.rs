@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 
 use api::{ContainerPlan, Mount, MountSource};
-use engine::{Effect, Event, GuestId, StartGuest};
+use engine::{Effect, Event, GuestId, LOG_BLOCK, StartGuest};
 use runtime::{Guest, GuestSpec, Runtime, StopReason};
 use sched::Exit;
 
@@ -17,7 +17,7 @@ use crate::engine_thread::{EngineHandle, exit};
 use crate::host_path;
 use crate::images::Images;
 use crate::live::Live;
-use crate::logs::Logs;
+use crate::logs::{LogWriter, Logs};
 
 /// The guests that run, and the disk they use. Belongs to the engine's thread.
 pub(crate) struct Guests {
@@ -109,7 +109,8 @@ impl Guests {
         if let Some((pod, container)) = &told {
             tracing::debug!(pod, container, restarts = id.restarts, image = start.digest, "guest starts");
         }
-        let (spec, held) = match self.spec(start) {
+        let output = self.logs.writer(&start.pod_uid, &start.container, id.restarts);
+        let (spec, held) = match self.spec(start, output.clone()) {
             Ok(spec) => spec,
             Err(why) => {
                 return self.engine.tell(Event::GuestEnded { guest: id, exit: Exit::Refused { why } });
@@ -122,15 +123,18 @@ impl Guests {
                 let code = exit(finished.exit.clone()).code();
                 tracing::debug!(pod, container, restarts = id.restarts, code, "guest ended");
             }
+            let log_bytes = output.kept_bytes();
+            if log_bytes > LOG_BLOCK {
+                engine.tell(Event::GuestWrote { guest: id, log_bytes });
+            }
             engine.tell(Event::GuestEnded { guest: id, exit: exit(finished.exit) });
         });
         self.running.insert(id, guest);
     }
 
     /// What the runtime is given, and what must stay open as long as the guest runs.
-    fn spec(&self, start: StartGuest) -> Result<(GuestSpec, Vec<OwnedFd>), String> {
-        let StartGuest { guest, pod_uid, container, digest, plan, .. } = start;
-        let output = self.logs.writer(&pod_uid, &container, guest.restarts);
+    fn spec(&self, start: StartGuest, output: Arc<LogWriter>) -> Result<(GuestSpec, Vec<OwnedFd>), String> {
+        let StartGuest { pod_uid, digest, plan, .. } = start;
         let ContainerPlan { args, env, mounts, fuel, memory_bytes, cpu_millis, allow_net } = plan;
         let image = self.images.find(&digest)?;
         let mut held = Vec::new();

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::data::{Data, LogName};
 use crate::live::Live;
 pub(crate) use reader::LogReader;
-use writer::LogWriter;
+pub(crate) use writer::LogWriter;
 
 /// Files one run's output is kept in: the one written to and those before it.
 const FILES: u64 = 4;

@@ -48,18 +48,25 @@ pub fn from_template(job: &Job, name: &str, uid: &str, now: Timestamp) -> Pod {
             creation_timestamp: Some(time::seconds(now)),
             labels: meta.labels,
             annotations: meta.annotations,
-            owner_references: vec![OwnerReference {
-                api_version: "batch/v1".to_owned(),
-                kind: "Job".to_owned(),
-                name: owner.name,
-                uid: owner.uid,
-                controller: Some(true),
-                block_owner_deletion: Some(true),
-            }],
+            owner_references: vec![owned_by(job)],
             ..ObjectMeta::default()
         }),
         spec: Some(spec),
         status: None,
+    }
+}
+
+/// What a Pod says of the Job it belongs to.
+pub fn owned_by(job: &Job) -> OwnerReference {
+    let (name, uid) =
+        job.metadata.as_ref().map_or_else(Default::default, |meta| (meta.name.clone(), meta.uid.clone()));
+    OwnerReference {
+        api_version: "batch/v1".to_owned(),
+        kind: "Job".to_owned(),
+        name,
+        uid,
+        controller: Some(true),
+        block_owner_deletion: Some(true),
     }
 }
 

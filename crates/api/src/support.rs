@@ -243,7 +243,6 @@ spec:
 "#,
             expect![[r#"
                 refused metadata.finalizers: not supported yet: a deletion waits for nobody; remove it
-                refused spec.selector: not supported yet: Wick chooses the selector of a Job; leave it out
                 refused spec.template.spec.volumes[0].configMap: not supported yet; use emptyDir
                 refused spec.template.spec.volumes[1].secret: not supported yet; use emptyDir
                 refused spec.template.spec.volumes[2].emptyDir.medium: not supported yet; leave it out for the device's disk

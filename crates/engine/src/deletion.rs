@@ -60,11 +60,14 @@ impl Engine {
             Propagation::Foreground => {
                 self.orphaning.remove(&ordinal);
                 self.dirty_jobs.insert(ordinal);
+                let uid = self.jobs.get(&ordinal).map_or(String::new(), |entry| entry.uid.clone());
+                self.look_at_dependents(&uid);
             }
             Propagation::Orphan => {
                 self.orphaning.insert(ordinal);
             }
         }
+        self.claimants.remove(&ordinal);
         let Some(entry) = self.jobs.get_mut(&ordinal) else { return };
         entry.state.deleting = true;
         let mut revised = entry.revised.take().unwrap_or_else(|| Job::clone(&entry.object));
@@ -100,7 +103,9 @@ impl Engine {
     /// Whether nothing of a Job that is deleted in the foreground is left.
     pub(crate) fn is_deserted(&self, ordinal: u64) -> bool {
         self.jobs.get(&ordinal).is_none_or(|entry| {
-            entry.live_pods.is_empty() && entry.uncounted.is_empty() && entry.ended_pods.is_empty()
+            let no_pods =
+                entry.live_pods.is_empty() && entry.uncounted.is_empty() && entry.ended_pods.is_empty();
+            no_pods && !self.waits_for_dependents(&entry.uid)
         })
     }
 
@@ -114,6 +119,9 @@ impl Engine {
         self.dirty_jobs.remove(&ordinal);
         self.jobs_to_count.remove(&ordinal);
         self.orphaning.remove(&ordinal);
+        self.charge_live(entry.charged, 0);
+        self.forget_job(ordinal, &entry.uid, &entry.owners);
+        self.unstarve();
         if let Some(wake) = entry.wake {
             self.timers.remove(&(wake, Subject::Job(ordinal)));
         }
@@ -134,7 +142,12 @@ impl Engine {
                 .find_map(|pods| pods.pop_first());
             match next {
                 Some(pod) => self.orphan_pod(ordinal, pod, tx),
-                None => return self.remove_job(ordinal, tx),
+                None => {
+                    let uid = entry.uid.clone();
+                    if !self.orphan_dependent(&uid, tx) {
+                        return self.remove_job(ordinal, tx);
+                    }
+                }
             }
         }
         self.orphaning.insert(ordinal);
@@ -150,6 +163,10 @@ impl Engine {
             entry.state.counted = true;
             disown(Arc::make_mut(&mut entry.object));
             tx.touch_pod(ordinal, entry.bytes());
+            let object = entry.object.clone();
+            if let Some(meta) = object.metadata.as_ref().filter(|_| !entry.state.is_deleted()) {
+                self.set_free(ordinal, meta);
+            }
             self.dirty_pods.insert(ordinal);
         } else if let Some(mut record) = self.ended_record(ordinal, tx)
             && let Some(ended) = self.ended.get_mut(&ordinal)
@@ -158,6 +175,9 @@ impl Engine {
             let key = ended.key.clone();
             let before = record.pod.clone().unwrap_or_default();
             disown(record.pod.get_or_insert_default());
+            if let Some(meta) = &before.metadata {
+                self.set_free(ordinal, meta);
+            }
             tx.rewrite(key, record, Arc::new(before));
         }
     }
@@ -220,6 +240,8 @@ impl Engine {
     pub(crate) fn remove_live(&mut self, ordinal: u64, tx: &mut Transaction) {
         let Some(mut entry) = self.pods.remove(&ordinal) else { return };
         self.pod_names.remove(&entry.key);
+        self.forget_pod(ordinal);
+        self.charge_live(entry.charged, 0);
         self.waiting.remove(&ordinal);
         self.waiting_for_image.remove(&ordinal);
         if let Some(at) = entry.wake {
@@ -241,6 +263,15 @@ impl Engine {
         }
         tx.remove(keys::object(keys::PODS, &entry.key), Object::Pod(entry.object), entry.committed);
         self.unstarve();
+    }
+
+    /// A Pod has gone: what it owned is looked at.
+    fn forget_pod(&mut self, ordinal: u64) {
+        self.free_pods.remove(&ordinal);
+        if !self.dependents.is_empty() {
+            let uid = self.uid(ordinal);
+            self.look_at_dependents(&uid);
+        }
     }
 
     /// A guest has ended whose Pod did not wait for it.
@@ -274,6 +305,8 @@ impl Engine {
         let last = self.last_seen(ordinal, tx);
         let Some(ended) = self.ended.remove(&ordinal) else { return };
         self.pod_names.remove(&ended.key);
+        self.forget_pod(ordinal);
+        self.ended_bytes = self.ended_bytes.saturating_sub(ended.bytes);
         if let Some((job_ordinal, job)) = ended.job.and_then(|job| Some((job, self.jobs.get_mut(&job)?))) {
             job.ended_pods.remove(&ordinal);
             if job.state.deleting && job.ended_pods.is_empty() {

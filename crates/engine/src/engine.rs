@@ -15,6 +15,8 @@ use crate::event::{Event, ObjectKey, Rejected, Reply};
 use crate::images::Images;
 use crate::jobs::JobEntry;
 use crate::keys;
+use crate::limits::Limits;
+use crate::ownership::{Claimant, Free};
 use crate::pause::Pause;
 use crate::pods::{Ended, PodEntry};
 use crate::recorder::Recorder;
@@ -38,26 +40,6 @@ pub struct Config {
     pub allocatable: Room,
     /// What it takes at most.
     pub limits: Limits,
-}
-
-/// What the engine takes at most; beyond it new objects are refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Jobs, finished ones included.
-    pub jobs: usize,
-    /// Pods that have not finished; Jobs wait with the others.
-    pub live_pods: usize,
-    /// Finished Pods that are kept to be looked at; the oldest go first (kube-controller-manager's
-    /// `--terminated-pod-gc-threshold` is 12,500).
-    pub terminated_pods: usize,
-    /// Names of images; all of one digest must fit in one commit, to be deleted together.
-    pub images: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { jobs: 10_000, live_pods: 4_000, terminated_pods: 12_500, images: 500 }
-    }
 }
 
 /// What one commit did; to be acted on now that it is durable.
@@ -193,6 +175,20 @@ pub struct Engine {
     pub(crate) doomed: BTreeSet<u64>,
     /// Jobs that are being deleted without their Pods.
     pub(crate) orphaning: BTreeSet<u64>,
+    /// Jobs by the uid of their owner, there or not.
+    pub(crate) dependents: BTreeMap<String, BTreeSet<u64>>,
+    /// Jobs whose owners are to be looked for.
+    pub(crate) to_collect: BTreeSet<u64>,
+    /// Pods without an owner.
+    pub(crate) free_pods: BTreeMap<u64, Free>,
+    /// Jobs that choose their Pods by labels of their own.
+    pub(crate) claimants: BTreeMap<u64, Claimant>,
+    /// Jobs, and Pods without an owner that they choose.
+    pub(crate) claims: BTreeSet<(u64, u64)>,
+    /// What `jobs` and `pods` take, as encoded.
+    pub(crate) live_bytes: u64,
+    /// What `ended` takes of the disk, about.
+    pub(crate) ended_bytes: u64,
     /// Pods that are gone, whose guests have not ended yet.
     pub(crate) dying: BTreeMap<u64, Dying>,
 }
@@ -233,6 +229,13 @@ impl Engine {
             admit_again: true,
             doomed: BTreeSet::new(),
             orphaning: BTreeSet::new(),
+            dependents: BTreeMap::new(),
+            to_collect: BTreeSet::new(),
+            free_pods: BTreeMap::new(),
+            claimants: BTreeMap::new(),
+            claims: BTreeSet::new(),
+            live_bytes: 0,
+            ended_bytes: 0,
             dying: BTreeMap::new(),
         };
         engine.load()?;
@@ -240,6 +243,7 @@ impl Engine {
         engine.reader = Reader::new(engine.store.history(), engine.revision);
         engine.reader.publish(engine.everything());
         engine.look_for_room(now)?;
+        engine.collect_ended();
         let mut tx = Transaction::new(now);
         engine.recovered = Recovered {
             jobs: engine.jobs.len(),
@@ -361,6 +365,7 @@ impl Engine {
     fn take(&mut self, event: Event, tx: &mut Transaction) {
         match event {
             Event::GuestEnded { guest, exit } => self.guest_ended(guest, exit, tx),
+            Event::GuestWrote { guest, log_bytes } => self.guest_wrote(guest, log_bytes, tx),
             Event::CreateJob { job, mode, dry_run } => self.write_job(*job, mode, dry_run, tx),
             Event::SetPodCondition { key, condition } => self.set_pod_condition(&key, condition, tx),
             Event::DeleteJob { key, uid, propagation } => self.delete_job(&key, &uid, propagation, tx),
@@ -375,6 +380,11 @@ impl Engine {
     /// Looks at everything that changed, and at what changes by that, until nothing does or the commit is full.
     fn settle(&mut self, tx: &mut Transaction) {
         while !tx.is_full() {
+            if let Some((job, pod)) = self.claims.pop_first() {
+                // All of them, before the Job that takes them in makes Pods of its own.
+                self.take_in(job, pod, tx);
+                continue;
+            }
             // What ended at one time is counted together: a Job that fails by it makes no more Pods first. It is counted in
             // the commit that records it, so a commit that fills up counts what it has. And Pods are admitted before more
             // are made, so that most are recorded once, as running.
@@ -389,6 +399,8 @@ impl Engine {
                 self.remove_ended(pod, tx);
             } else if let Some(job) = self.orphaning.first().copied() {
                 self.orphan_pods(job, tx);
+            } else if let Some(job) = self.to_collect.pop_first() {
+                self.collect(job, tx);
             } else if std::mem::take(&mut self.admit_again) {
                 self.admit(tx);
             } else if let Some(job) = self.dirty_jobs.pop_first() {
@@ -407,6 +419,8 @@ impl Engine {
             || !self.jobs_to_count.is_empty()
             || !self.doomed.is_empty()
             || !self.orphaning.is_empty()
+            || !self.to_collect.is_empty()
+            || !self.claims.is_empty()
             || self.admit_again
     }
 

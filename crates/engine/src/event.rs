@@ -21,6 +21,14 @@ pub enum Event {
         /// How.
         exit: Exit,
     },
+    /// What is kept of a guest's output takes this much of the disk. Told before its end, and only of output that takes
+    /// more than a block ([`crate::LOG_BLOCK`]): nearly none does.
+    GuestWrote {
+        /// Which.
+        guest: GuestId,
+        /// So many bytes.
+        log_bytes: u64,
+    },
     /// Store this Job.
     CreateJob {
         /// Checked and with its defaults.

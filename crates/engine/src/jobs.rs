@@ -45,6 +45,10 @@ pub(crate) struct JobEntry {
     /// Pods that have finished and were counted.
     pub(crate) ended_pods: BTreeSet<u64>,
     pods_created: u64,
+    /// What it is charged for among all that is in memory.
+    pub(crate) charged: u64,
+    /// Uids of its owners, as [`Engine::dependents`] has them.
+    pub(crate) owners: Vec<String>,
     /// What one of its Pods takes to record, about.
     pod_bytes: usize,
     pub(crate) wake: Option<Steady>,
@@ -59,6 +63,8 @@ impl JobEntry {
             uid,
             pod_bytes: template.map_or(0, Message::encoded_len) + 700,
             written: api::job::live(&object),
+            charged: object.encoded_len() as u64,
+            owners: Vec::new(),
             object: Arc::new(object),
             revised: None,
             committed,
@@ -135,7 +141,9 @@ impl Engine {
         let before = self.job_names.insert(entry.key.clone(), ordinal);
         assert_eq!(before, None, "two Jobs have one name");
         self.job_uids.insert(entry.uid.clone(), ordinal);
+        self.charge_live(0, entry.charged);
         self.jobs.insert(ordinal, entry);
+        self.know_owners(ordinal);
     }
 
     pub(crate) fn forget_wake_of_job(&mut self, ordinal: u64) {
@@ -164,18 +172,14 @@ impl Engine {
     }
 
     fn create_job(&mut self, new: NewJob, dry_run: bool, tx: &mut Transaction) {
-        if self.jobs.len() >= self.config.limits.jobs {
-            let most = self.config.limits.jobs;
-            tx.reply(Err(Rejected::Limit(format!(
-                "there are {most} Jobs, the most this agent keeps; delete some that have finished"
-            ))));
-            return;
-        }
         let ordinal = self.next_ordinal;
         let uid = self.uid(ordinal);
         let name = self.free_name(&new, ordinal);
         let object = new.stamp(name, &uid, tx.now.wall);
         if let Some(refusal) = self.too_large(&object) {
+            return tx.reply(Err(refusal));
+        }
+        if let Some(refusal) = self.no_place_for_job(object.encoded_len()) {
             return tx.reply(Err(refusal));
         }
         if dry_run {
@@ -250,6 +254,7 @@ impl Engine {
         tx.touch_job(ordinal, entry.bytes());
         tx.reply_job(ordinal, entry.object.clone(), Outcome::Configured);
         self.dirty_jobs.insert(ordinal);
+        self.know_owners(ordinal);
         if waits_otherwise {
             self.look_for_exits(ordinal);
         }
@@ -263,7 +268,8 @@ impl Engine {
         }
         let (counted, exits) = self.exits(ordinal, tx.now);
         let paused = self.pause.begins_nothing();
-        let spare = if paused { 0 } else { self.config.limits.live_pods.saturating_sub(self.pods.len()) };
+        let pod_bytes = self.jobs.get(&ordinal).map_or(0, |entry| entry.pod_bytes);
+        let spare = if paused { 0 } else { self.spare_pods(pod_bytes) };
         let Some(entry) = self.jobs.get_mut(&ordinal) else { return };
         let room = (tx.room_for(entry.pod_bytes) / 2).clamp(1, PORTION);
         let portion = Portion { make: narrow(room.min(spare)), stop: narrow(room) };
@@ -405,13 +411,11 @@ impl Engine {
             && !self.pause.draining
             && let Some(entry) = self.jobs.get(&ordinal)
         {
-            let most = self.config.limits.live_pods;
-            let message = match self.short_of_room() {
-                Some(why) => format!("Error creating: {why}"),
-                None => {
-                    format!("Error creating: {most} Pods have not finished, the most this agent takes")
-                }
+            let why = match self.short_of_room() {
+                Some(why) => why.to_owned(),
+                None => self.no_spare_pods(entry.pod_bytes),
             };
+            let message = format!("Error creating: {why}");
             tx.note(entry.reference(), COMPONENT, true, "FailedCreate", message);
         }
     }
@@ -429,11 +433,14 @@ impl Engine {
         }
         api::job::write_status(&mut object, &entry.state, entry.live, now);
         let mut record = api::job::record(object, &entry.state, entry.pods_created, ordinal);
-        batch.put(keys::object(keys::JOBS, &entry.key), record.encode_to_vec());
+        let bytes = record.encode_to_vec();
+        let (size, charged) = (bytes.len() as u64, std::mem::replace(&mut entry.charged, bytes.len() as u64));
+        batch.put(keys::object(keys::JOBS, &entry.key), bytes);
         entry.object = Arc::new(record.job.take().unwrap_or_default());
         entry.committed = true;
         entry.written = entry.shown();
         news.changes.push(Change { revision, before, after: Some(Object::Job(entry.object.clone())) });
+        self.charge_live(charged, size);
     }
 
     /// Labels that are inherited or generated add to what was checked when it came in; and a record must still be one when

@@ -15,6 +15,8 @@ mod event;
 mod images;
 mod jobs;
 mod keys;
+mod limits;
+mod ownership;
 mod pause;
 mod pods;
 mod recorder;
@@ -24,7 +26,8 @@ mod transaction;
 mod view;
 
 pub use effect::{Effect, GuestId, Milestone, StartGuest};
-pub use engine::{Applied, Config, Engine, Limits, OpenError, PodUids, Recovered, StoredTime, stored_time};
+pub use engine::{Applied, Config, Engine, OpenError, PodUids, Recovered, StoredTime, stored_time};
 pub use event::{Event, ObjectKey, Outcome, Propagation, Rejected, Reply, WriteMode};
+pub use limits::{LOG_BLOCK, Limits};
 pub use records::StoredRecord;
 pub use view::{CHANGES, CHANGES_BYTES, Change, Counts, Expired, Kind, Object, Reader};

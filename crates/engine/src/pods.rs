@@ -16,6 +16,7 @@ use crate::engine::{Engine, Subject};
 use crate::event::{ObjectKey, Rejected, Reply};
 use crate::jobs::JobEntry;
 use crate::keys;
+use crate::limits::LOG_BLOCK;
 use crate::store::Batch;
 use crate::transaction::{Transaction, reference};
 use crate::view::{Change, News, Object, digest, pod_key};
@@ -42,6 +43,10 @@ pub(crate) struct PodEntry {
     pub(crate) taken: Room,
     /// The digest each container last ran.
     image_ids: Vec<Option<String>>,
+    /// What is kept of each container's output, beyond a block.
+    pub(crate) log_bytes: Vec<u64>,
+    /// What it is charged for among all that is in memory.
+    pub(crate) charged: u64,
     /// What the node lacks for it, as last told.
     lack: Option<Lack>,
     pub(crate) wake: Option<Steady>,
@@ -51,6 +56,8 @@ pub(crate) struct PodEntry {
 pub(crate) struct Ended {
     pub(crate) key: ObjectKey,
     pub(crate) job: Option<u64>,
+    /// What its record and logs take of the disk, about.
+    pub(crate) bytes: u64,
 }
 
 impl PodEntry {
@@ -62,6 +69,9 @@ impl PodEntry {
             key,
             job,
             image_ids: vec![None; state.containers.len()],
+            log_bytes: vec![0; state.containers.len()],
+            // Its status is still to come.
+            charged: object.encoded_len() as u64 + 600,
             object: Arc::new(object),
             committed,
             state,
@@ -115,6 +125,8 @@ impl PodEntry {
 impl Engine {
     pub(crate) fn load_pod(&mut self, record: PodRecord) {
         let ordinal = record.ordinal;
+        let bytes = record.encoded_len() as u64 + LOG_BLOCK + record.log_bytes;
+        let log_bytes = record.log_bytes;
         let mut state = api::pod::state(&record);
         let object = record.pod.unwrap_or_default();
         let key = pod_key(&object);
@@ -126,6 +138,9 @@ impl Engine {
         if job.is_none() && owned || deleted && state.is_finished() && state.counted {
             self.doomed.insert(ordinal);
         }
+        if let Some(meta) = object.metadata.as_ref().filter(|_| !owned) {
+            self.set_free(ordinal, meta);
+        }
         let over = state.is_finished() && (state.counted || job.is_none());
         if over {
             if let Some(job) = job.and_then(|job| self.jobs.get_mut(&job)) {
@@ -134,11 +149,16 @@ impl Engine {
                     self.doomed.insert(ordinal);
                 }
             }
-            self.ended.insert(ordinal, Ended { key, job });
+            self.ended.insert(ordinal, Ended { key, job, bytes });
+            self.ended_bytes += bytes;
             return;
         }
         self.look_for_images(&object, &mut state);
         let mut entry = PodEntry::new(key, job, object, state, true);
+        if let Some(first) = entry.log_bytes.first_mut() {
+            *first = log_bytes;
+        }
+        self.charge_live(0, entry.charged);
         entry.lack = self.config.allocatable.lacks(entry.room);
         if entry.state.started.is_some() && !entry.state.is_finished() && entry.state.can_start() {
             self.used = self.used.plus(entry.take_place());
@@ -153,7 +173,7 @@ impl Engine {
     }
 
     /// Takes a Pod into memory, and its share into its Job's sums.
-    fn adopt(&mut self, ordinal: u64, mut entry: PodEntry) {
+    pub(crate) fn adopt(&mut self, ordinal: u64, mut entry: PodEntry) {
         if let Some((job_ordinal, job)) = entry.job.and_then(|job| Some((job, self.jobs.get_mut(&job)?))) {
             if !entry.state.is_finished() {
                 entry.share = entry.state.share();
@@ -217,6 +237,7 @@ impl Engine {
         let mut state = api::pod::new_state(&object, ordinal);
         self.look_for_images(&object, &mut state);
         let mut entry = PodEntry::new(key.clone(), Some(job), object, state, false);
+        self.charge_live(0, entry.charged);
         entry.lack = self.config.allocatable.lacks(entry.room);
         if let Some(lack) = entry.lack {
             let message =
@@ -476,7 +497,11 @@ impl Engine {
             }
         }
         let mut record = api::pod::record(object, &entry.state);
-        batch.put(keys::object(keys::PODS, &entry.key), record.encode_to_vec());
+        record.log_bytes = entry.log_bytes.iter().sum();
+        let bytes = record.encode_to_vec();
+        let (size, charged) = (bytes.len() as u64, std::mem::replace(&mut entry.charged, bytes.len() as u64));
+        self.live_bytes = self.live_bytes.saturating_add(size).saturating_sub(charged);
+        batch.put(keys::object(keys::PODS, &entry.key), bytes);
         entry.object = Arc::new(record.pod.take().unwrap_or_default());
         entry.committed = true;
         news.changes.push(Change { revision, before, after: Some(Object::Pod(entry.object.clone())) });
@@ -501,10 +526,12 @@ impl Engine {
             }
         }
         news.settled.push(entry.key.clone());
-        self.ended.insert(ordinal, Ended { key: entry.key, job: entry.job });
+        self.charge_live(entry.charged, 0);
+        let bytes = entry.charged + LOG_BLOCK + entry.log_bytes.iter().sum::<u64>();
+        self.ended.insert(ordinal, Ended { key: entry.key, job: entry.job, bytes });
+        self.ended_bytes += bytes;
         self.unstarve();
-        let surplus = self.ended.len().saturating_sub(self.config.limits.terminated_pods);
-        self.doomed.extend(self.ended.keys().take(surplus));
+        self.collect_ended();
     }
 }
 

@@ -4,7 +4,7 @@
 //! sync and are gone after a restart. Repeats of the same thing raise a count. The durable record of what happened is the
 //! objects' own status.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::pb::k8s::core::v1::{Event, EventSource, ObjectReference};
@@ -22,6 +22,12 @@ const REFILL: Millis = Millis::from_secs(300);
 /// The spam filter keeps an eye on so many objects.
 const SPAM_MOST: usize = 4 * MOST;
 
+/// From so many Events on that differ only in their message, each no longer than [`SIMILAR_WITHIN`] after the one before,
+/// they become one (client-go's aggregator).
+const SIMILAR: usize = 10;
+const SIMILAR_WITHIN: Millis = Millis::from_secs(600);
+const COMBINED: &str = "(combined from similar events): ";
+
 /// What an Event says.
 pub(crate) struct Note<'a> {
     pub(crate) about: ObjectReference,
@@ -32,8 +38,17 @@ pub(crate) struct Note<'a> {
     pub(crate) component: &'a str,
 }
 
-/// What makes two Events the same one seen again.
-type Sameness = (String, String, String, &'static str, String);
+/// What makes two Events the same one seen again. No message: those that were combined.
+type Sameness = (String, String, String, &'static str, Option<String>);
+
+/// What makes two Events similar: all but the message. The last two are the component, and whether it is a warning.
+type Likeness = (String, String, String, &'static str, String, bool);
+
+/// Messages of similar Events.
+struct Similar {
+    messages: BTreeSet<String>,
+    last: Steady,
+}
 
 #[derive(Default)]
 pub(crate) struct Recorder {
@@ -42,6 +57,7 @@ pub(crate) struct Recorder {
     by_age: BTreeMap<(Steady, u64), Sameness>,
     /// By the object's uid and the component.
     spam: BTreeMap<(String, String), Spam>,
+    similar: BTreeMap<Likeness, Similar>,
 }
 
 /// How many more Events about an object pass.
@@ -80,11 +96,43 @@ impl Recorder {
         passes
     }
 
+    /// Whether there were so many similar ones that this is shown as one with them.
+    fn is_combined(&mut self, note: &Note<'_>, now: Steady) -> bool {
+        if self.similar.len() >= SPAM_MOST {
+            self.similar.clear();
+        }
+        let about = &note.about;
+        let likeness = (
+            about.uid.clone(),
+            about.name.clone(),
+            about.field_path.clone(),
+            note.reason,
+            note.component.to_owned(),
+            note.warning,
+        );
+        let new = || Similar { messages: BTreeSet::new(), last: now };
+        let similar = self.similar.entry(likeness).or_insert_with(new);
+        if now - similar.last > SIMILAR_WITHIN {
+            similar.messages.clear();
+        }
+        similar.last = now;
+        similar.messages.insert(note.message.clone());
+        if similar.messages.len() < SIMILAR {
+            return false;
+        }
+        similar.messages.pop_first();
+        true
+    }
+
     /// Remembers a note as the Event of this revision.
     pub(crate) fn record(&mut self, note: Note<'_>, revision: u64, now: Now, host: &str) -> Recorded {
-        let Note { about, warning, reason, message, component } = note;
-        let sameness =
-            (about.uid.clone(), about.name.clone(), about.field_path.clone(), reason, message.clone());
+        let combined = self.is_combined(&note, now.steady);
+        let Note { about, warning, reason, mut message, component } = note;
+        if combined {
+            message.insert_str(0, COMBINED);
+        }
+        let told = (!combined).then(|| message.clone());
+        let sameness = (about.uid.clone(), about.name.clone(), about.field_path.clone(), reason, told);
         let age = (now.steady, revision);
         let at = Some(api::time::seconds(now.wall));
         let before = self.by_sameness.get(&sameness).map(|seen| {
@@ -102,7 +150,6 @@ impl Recorder {
             }),
             involved_object: Some(about),
             reason: reason.to_owned(),
-            message,
             source: Some(EventSource { component: component.to_owned(), host: host.to_owned() }),
             first_timestamp: at,
             r#type: if warning { "Warning" } else { "Normal" }.to_owned(),
@@ -110,6 +157,8 @@ impl Recorder {
             reporting_instance: host.to_owned(),
             ..Event::default()
         });
+        // Of those that were combined, the last.
+        event.message = message;
         event.last_timestamp = at;
         event.count += 1;
         if let Some(metadata) = &mut event.metadata {
@@ -133,5 +182,75 @@ impl Recorder {
             forgotten.extend(self.by_sameness.remove(&sameness).map(|remembered| remembered.event));
         }
         forgotten
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    /// These messages, at these seconds, become these Events.
+    fn check(told: &[(i64, &str)], expected: Expect) {
+        let mut recorder = Recorder::default();
+        for (revision, (second, message)) in (1..).zip(told) {
+            let about = ObjectReference { name: "job".into(), ..ObjectReference::default() };
+            let note = Note {
+                about,
+                warning: false,
+                reason: "SuccessfulCreate",
+                message: (*message).to_owned(),
+                component: "job-controller",
+            };
+            recorder.record(note, revision, Now::at(second * 1000), "edge-1");
+        }
+        let mut lines = String::new();
+        for sameness in recorder.by_age.values() {
+            let event = &recorder.by_sameness[sameness].event;
+            lines.push_str(&format!("{}x {}\n", event.count, event.message));
+        }
+        expected.assert_eq(&lines);
+    }
+
+    #[test]
+    fn the_tenth_similar_event_is_combined_with_those_after_it() {
+        let messages: Vec<String> = (0..14).map(|pod| format!("Created pod: {pod}")).collect();
+        let told: Vec<_> = messages.iter().map(|message| (0, message.as_str())).collect();
+        check(
+            &told,
+            expect![[r#"
+                1x Created pod: 0
+                1x Created pod: 1
+                1x Created pod: 2
+                1x Created pod: 3
+                1x Created pod: 4
+                1x Created pod: 5
+                1x Created pod: 6
+                1x Created pod: 7
+                1x Created pod: 8
+                5x (combined from similar events): Created pod: 13
+            "#]],
+        );
+    }
+
+    #[test]
+    fn after_ten_minutes_of_silence_similar_events_are_told_apart_again() {
+        let messages: Vec<String> = (0..12).map(|pod| format!("{pod}")).collect();
+        let mut told: Vec<_> = messages.iter().map(|message| (0, message.as_str())).collect();
+        told.drain(..7);
+        told.extend([(601, "a"), (602, "b"), (602, "a")]);
+        check(
+            &told,
+            expect![[r#"
+                1x 7
+                1x 8
+                1x 9
+                1x 10
+                1x 11
+                1x b
+                2x a
+            "#]],
+        );
     }
 }

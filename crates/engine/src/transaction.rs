@@ -127,6 +127,11 @@ impl Transaction {
         self.rewritten.insert(at, Rewritten { key, record, before });
     }
 
+    /// That Pod is in memory again: its record is written from there.
+    pub(crate) fn forget_rewrite(&mut self, key: &ObjectKey) {
+        self.rewritten.remove(&keys::object(keys::PODS, key));
+    }
+
     /// What becomes of the record at `key`, if it was rewritten.
     pub(crate) fn rewritten(&self, key: &[u8]) -> Option<&PodRecord> {
         self.rewritten.get(key).map(|rewritten| &rewritten.record)

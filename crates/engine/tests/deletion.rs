@@ -196,3 +196,113 @@ fn a_finished_pod_goes_at_once_and_stays_counted() {
     let again = Event::DeletePod { key, uid: String::new(), grace_seconds: None };
     assert!(matches!(node.apply(vec![again]).remove(0), Err(Rejected::NotFound { .. })));
 }
+
+/// A Job of this name, owned by that one.
+fn owned_job(node: &mut Node, name: &str, owner: &str, more: &str) -> Result<Reply, Rejected> {
+    let uid = node.job(owner).map_or("no-such-uid".to_owned(), |job| job.metadata.unwrap().uid);
+    let references = format!(
+        "ownerReferences: [{{apiVersion: batch/v1, kind: Job, name: {owner}, uid: {uid}, blockOwnerDeletion: true}}{more}]"
+    );
+    let text = manifest("", "Never").replace("{name: job}", &format!("{{name: {name}, {references}}}"));
+    node.create(&text)
+}
+
+#[test]
+fn a_job_goes_after_its_owner() {
+    let mut node = node();
+    node.create(&manifest("", "Never")).unwrap();
+    owned_job(&mut node, "child", "job", "").unwrap();
+    owned_job(&mut node, "grandchild", "child", "").unwrap();
+    node.end_all(&Exit::Code(0));
+    delete(&mut node, Propagation::Background);
+    assert_eq!(node.summary("child"), "gone");
+    assert_eq!(node.summary("grandchild"), "gone");
+    assert_eq!(node.phases(), [].into());
+}
+
+#[test]
+fn a_job_whose_owner_never_was_is_collected() {
+    let mut node = node();
+    owned_job(&mut node, "child", "job", "").unwrap();
+    assert_eq!(node.summary("child"), "gone");
+    node.stop_asked();
+    assert_eq!(node.phases(), [].into());
+    let elsewhere = "ownerReferences: [{apiVersion: example.com/v1, kind: Thing, name: it, uid: u1}]";
+    node.create(&manifest("", "Never").replace("{name: job}", &format!("{{name: job, {elsewhere}}}")))
+        .unwrap();
+    assert_ne!(node.summary("job"), "gone", "what cannot be looked up is taken to be there");
+}
+
+#[test]
+fn a_foreground_deletion_waits_for_owned_jobs_also_after_a_crash() {
+    let mut node = node();
+    node.create(&manifest("parallelism: 0", "Never")).unwrap();
+    owned_job(&mut node, "child", "job", "").unwrap();
+    delete(&mut node, Propagation::Foreground);
+    let finalizers = |node: &mut Node, name| node.job(name).unwrap().metadata.unwrap().finalizers;
+    assert_eq!(finalizers(&mut node, "job"), ["foregroundDeletion"]);
+    assert_eq!(finalizers(&mut node, "child"), ["foregroundDeletion"], "it has a Pod that still runs");
+    node.stop_asked();
+    assert_eq!((node.summary("child"), node.summary("job")), ("gone".into(), "gone".into()));
+
+    node.create(&manifest("parallelism: 0", "Never")).unwrap();
+    owned_job(&mut node, "child", "job", "").unwrap();
+    delete(&mut node, Propagation::Foreground);
+    node.crash();
+    node.boot();
+    assert_eq!((node.summary("child"), node.summary("job")), ("gone".into(), "gone".into()));
+}
+
+#[test]
+fn an_orphaned_job_has_one_owner_less() {
+    let mut node = node();
+    node.create(&manifest("parallelism: 0", "Never")).unwrap();
+    owned_job(&mut node, "child", "job", "").unwrap();
+    delete(&mut node, Propagation::Orphan);
+    assert_eq!(node.summary("job"), "gone");
+    assert_eq!(node.job("child").unwrap().metadata.unwrap().owner_references, []);
+
+    let other = manifest("parallelism: 0", "Never").replace("name: job", "name: other");
+    node.create(&other).unwrap();
+    let uid = node.job("other").unwrap().metadata.unwrap().uid;
+    let second = format!(", {{apiVersion: batch/v1, kind: Job, name: other, uid: {uid}}}");
+    owned_job(&mut node, "two", "gone", &second).unwrap();
+    let owners = node.job("two").unwrap().metadata.unwrap().owner_references;
+    assert_eq!(owners.len(), 1, "an owner that is not there is struck off");
+    assert_eq!(owners[0].name, "other");
+}
+
+#[test]
+fn a_job_takes_in_pods_without_an_owner_that_it_selects() {
+    for crash in [false, true] {
+        let mut node = node();
+        let manual = |name: &str| {
+            format!(
+                "{{apiVersion: batch/v1, kind: Job, metadata: {{name: {name}}}, spec: {{completions: 3, parallelism: 2, \
+                 manualSelector: true, selector: {{matchLabels: {{app: hello}}}}, template: {{metadata: {{labels: {{app: \
+                 hello}}}}, spec: {{restartPolicy: Never, containers: [{{name: main, image: hello}}]}}}}}}}}"
+            )
+        };
+        node.create(&manual("job")).unwrap();
+        let first = *node.running.keys().next().unwrap();
+        node.end(first, Exit::Code(0));
+        delete(&mut node, Propagation::Orphan);
+        assert_eq!(owned(&mut node), (0, 3));
+        if crash {
+            node.crash();
+            node.boot();
+        }
+        let running = node.running.len();
+        node.create(&manual("heir")).unwrap();
+        assert_eq!(owned(&mut node).1, 0, "crash: {crash}");
+        let summary = node.summary("heir");
+        if crash {
+            assert!(summary.contains("succeeded 1 failed 2"), "{summary}");
+        } else {
+            assert_eq!((running, node.running.len()), (2, 2), "what runs is its own, and enough");
+            assert_eq!(summary, "active 2 ready 2 terminating 0 succeeded 1 failed 0 []");
+            node.end_all(&Exit::Code(0));
+            assert!(node.summary("heir").contains("succeeded 3 failed 0 [SuccessCriteriaMet Complete]"));
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use api::pb::wick::v1::{Image, ImageRecord};
 use common::{Node, manifest, new_job};
-use engine::{Effect, Event, ObjectKey, Propagation, Rejected, Reply, WriteMode};
+use engine::{Config, Effect, Event, Limits, ObjectKey, Propagation, Rejected, Reply, WriteMode};
 use sched::{Exit, Now};
 
 fn node() -> Node {
@@ -196,4 +196,55 @@ fn all_names_of_an_image_are_deleted_together() {
     assert!(
         matches!(reply, Ok(Reply::ImageDeleted { ref names, bytes_removed: true }) if names.len() == 400)
     );
+}
+
+fn with_limits(limits: Limits) -> Node {
+    let mut node = Node::with(Config { limits, ..common::default_config() });
+    node.push_image("hello");
+    node
+}
+
+#[test]
+fn what_is_in_memory_has_a_limit_in_bytes() {
+    let mut node = with_limits(Limits { live_bytes: 80_000, ..Limits::default() });
+    let big = |name: &str| Event::CreateJob {
+        job: named(name, &"x".repeat(60_000), "hello"),
+        mode: WriteMode::Create,
+        dry_run: false,
+    };
+    node.apply(vec![big("one")]).remove(0).unwrap();
+    let refused = node.apply(vec![big("two")]).remove(0);
+    let Err(Rejected::Limit(message)) = refused else { panic!("{refused:?}") };
+    assert!(message.contains("80000"), "{message}");
+    node.create(&manifest("completions: 500, parallelism: 500", "Never")).unwrap();
+    let running = node.running.len();
+    assert!((3..32).contains(&running), "{running} Pods are what fits");
+    let (events, _) = node.engine().reader().events("");
+    let told = events.iter().find(|event| event.reason == "FailedCreate").unwrap();
+    assert!(told.message.contains("80000"), "{}", told.message);
+    for _ in 0..200 {
+        node.end_all(&Exit::Code(0));
+    }
+    assert!(node.summary("job").contains("succeeded 500"), "{}", node.summary("job"));
+    let key = ObjectKey::new("default", "one");
+    node.apply(vec![Event::DeleteJob { key, uid: String::new(), propagation: Propagation::Background }]);
+    node.apply(vec![big("two")]).remove(0).unwrap();
+}
+
+#[test]
+fn finished_pods_are_collected_by_what_they_take_of_the_disk() {
+    let mut node = with_limits(Limits { terminated_bytes: 20 << 20, ..Limits::default() });
+    node.create(&manifest("completions: 40, parallelism: 1", "Never")).unwrap();
+    for _ in 0..40 {
+        let guest = *node.running.keys().next().unwrap();
+        node.apply(vec![Event::GuestWrote { guest, log_bytes: 1 << 20 }]);
+        node.end(guest, Exit::Code(0));
+    }
+    assert_eq!(node.phases(), [("Succeeded".to_owned(), 19)].into(), "the oldest went");
+    node.crash();
+    node.boot();
+    node.config.limits.terminated_bytes = 10 << 20;
+    node.crash();
+    node.boot();
+    assert_eq!(node.phases(), [("Succeeded".to_owned(), 9)].into(), "what they take is recorded");
 }

@@ -69,6 +69,26 @@ pub(super) fn log_kib(text: &str) -> Result<u64, String> {
     number(text, 64..=1_048_576)
 }
 
+pub(super) fn max_jobs(text: &str) -> Result<u64, String> {
+    number(text, 1..=100_000)
+}
+
+pub(super) fn max_live_pods(text: &str) -> Result<u64, String> {
+    number(text, 1..=100_000)
+}
+
+pub(super) fn max_objects_mib(text: &str) -> Result<u64, String> {
+    number(text, 4..=4096)
+}
+
+pub(super) fn keep_pods(text: &str) -> Result<u64, String> {
+    number(text, 0..=100_000)
+}
+
+pub(super) fn keep_pods_mib(text: &str) -> Result<u64, String> {
+    number(text, 1..=1 << 20)
+}
+
 pub(super) fn drain_seconds(text: &str) -> Result<u64, String> {
     number(text, 0..=3600)
 }

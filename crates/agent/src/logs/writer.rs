@@ -24,6 +24,8 @@ struct Open {
     /// Nothing is opened before something is written: most short guests write little or nothing.
     file: Option<File>,
     bytes: u64,
+    /// In this file and those before it.
+    kept: u64,
     /// A write failed, and that was told once.
     failed: bool,
 }
@@ -35,6 +37,11 @@ impl LogWriter {
 
     pub(super) fn growth(&self) -> Arc<Notify> {
         self.growth.clone()
+    }
+
+    /// What is kept of the run takes so much of the disk, in bytes.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).kept
     }
 
     fn append(&self, open: &mut Open, bytes: &[u8]) -> io::Result<()> {
@@ -62,6 +69,7 @@ impl LogWriter {
         };
         file.write_all(bytes)?;
         open.bytes += bytes.len() as u64;
+        open.kept = (open.kept + bytes.len() as u64).min(self.logs.file_bytes() * FILES);
         Ok(())
     }
 

@@ -157,6 +157,8 @@ pub fn record(pod: Pod, facts: &Facts) -> PodRecord {
         kill_ms: facts.stop.map(|stop| stop.kill_at.0),
         containers: facts.containers.iter().map(control).collect(),
         counted: facts.counted,
+        // Known to whoever writes the record.
+        log_bytes: 0,
         ordinal: facts.ordinal,
         reached: u32::try_from(facts.reached).unwrap_or(u32::MAX),
         restarting_all: facts.restarting_all,
