@@ -286,7 +286,13 @@ fn limits(config: &Config) -> Limits {
 
 fn allocatable(runtime: &Runtime) -> Room {
     let guests = runtime.allocatable().guests;
-    Room { guests, cpu_millis: device::cores() * 1000, memory_bytes: device::memory_bytes() / 10 * 9 }
+    // As many as there are guests: the device has no other limit on Pods.
+    Room {
+        pods: guests,
+        guests,
+        cpu_millis: device::cores() * 1000,
+        memory_bytes: device::memory_bytes() / 10 * 9,
+    }
 }
 
 fn fresh_instance_id() -> anyhow::Result<String> {

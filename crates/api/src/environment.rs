@@ -162,7 +162,7 @@ mod tests {
             requests: [("cpu".to_owned(), "1500m".to_owned())].into(),
         };
         let container = Container { env, resources: Some(resources), ..Default::default() };
-        let allocatable = Room { guests: 10, cpu_millis: 3500, memory_bytes: 1 << 30 };
+        let allocatable = Room { pods: 10, guests: 10, cpu_millis: 3500, memory_bytes: 1 << 30 };
         let node = Node { name: "edge-1", allocatable };
         let found: Vec<_> = variables(&pod, &container, node)
             .into_iter()

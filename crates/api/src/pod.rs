@@ -158,11 +158,12 @@ pub fn room(pod: &Pod) -> Room {
         most = most.or_more(asked);
     }
     let together = spec.containers.iter().fold(sidecars, |room, container| room.plus(room_of(container)));
-    most.or_more(together)
+    Room { pods: 1, ..most.or_more(together) }
 }
 
 fn room_of(container: &Container) -> Room {
     Room {
+        pods: 0,
         guests: 1,
         cpu_millis: request(container, "cpu").map_or(0, |amount| positive(amount.milli_value())),
         memory_bytes: request(container, "memory").map_or(0, |amount| positive(amount.value())),

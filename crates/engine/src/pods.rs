@@ -537,6 +537,7 @@ impl Engine {
 
 fn missing(lack: Lack, room: Room) -> String {
     match lack {
+        Lack::Pods => "places for Pods; it needs one".to_owned(),
         Lack::Guests => format!("places for guests; it needs {}", room.guests),
         Lack::Cpu => format!("cpu; it requests {}m", room.cpu_millis),
         Lack::Memory => format!("memory; it requests {} bytes", room.memory_bytes),

@@ -293,7 +293,7 @@ fn a_foreground_deletion_waits_for_the_pods() {
 
 #[test]
 fn pods_wait_for_room_in_order() {
-    let allocatable = Room { guests: 3, cpu_millis: 4000, memory_bytes: 1 << 30 };
+    let allocatable = Room { pods: 3, guests: 3, cpu_millis: 4000, memory_bytes: 1 << 30 };
     let mut node = Node::with(Config { allocatable, ..default_config() });
     node.push_image("hello");
     node.create(&manifest("completions: 10, parallelism: 10", "Never")).unwrap();

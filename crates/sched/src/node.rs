@@ -5,6 +5,8 @@
 /// What can be shared out, or is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Room {
+    /// Pods that are there at the same time.
+    pub pods: u32,
     /// Containers that run at the same time.
     pub guests: u32,
     /// CPU requested, in thousandths of a core.
@@ -17,6 +19,7 @@ impl Room {
     /// Both together.
     pub fn plus(self, other: Room) -> Room {
         Room {
+            pods: self.pods.saturating_add(other.pods),
             guests: self.guests.saturating_add(other.guests),
             cpu_millis: self.cpu_millis.saturating_add(other.cpu_millis),
             memory_bytes: self.memory_bytes.saturating_add(other.memory_bytes),
@@ -26,6 +29,7 @@ impl Room {
     /// The larger of both, for each resource by itself.
     pub fn or_more(self, other: Room) -> Room {
         Room {
+            pods: self.pods.max(other.pods),
             guests: self.guests.max(other.guests),
             cpu_millis: self.cpu_millis.max(other.cpu_millis),
             memory_bytes: self.memory_bytes.max(other.memory_bytes),
@@ -35,6 +39,7 @@ impl Room {
     /// What is left of it without the other.
     pub fn minus(self, other: Room) -> Room {
         Room {
+            pods: self.pods.saturating_sub(other.pods),
             guests: self.guests.saturating_sub(other.guests),
             cpu_millis: self.cpu_millis.saturating_sub(other.cpu_millis),
             memory_bytes: self.memory_bytes.saturating_sub(other.memory_bytes),
@@ -43,7 +48,9 @@ impl Room {
 
     /// The first thing there is too little of for `asked`; `None` if it fits.
     pub fn lacks(self, asked: Room) -> Option<Lack> {
-        if asked.guests > self.guests {
+        if asked.pods > self.pods {
+            Some(Lack::Pods)
+        } else if asked.guests > self.guests {
             Some(Lack::Guests)
         } else if asked.cpu_millis > self.cpu_millis {
             Some(Lack::Cpu)
@@ -58,6 +65,8 @@ impl Room {
 /// What there is too little of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lack {
+    /// Too many Pods are there already.
+    Pods,
     /// Too many containers run already.
     Guests,
     /// Too much CPU is requested already.
@@ -87,11 +96,12 @@ mod tests {
 
     #[test]
     fn takes_whole_pods_in_order_while_they_fit() {
-        let pod = |guests, memory_bytes| Room { guests, cpu_millis: 100, memory_bytes };
-        let free = Room { guests: 4, cpu_millis: 1000, memory_bytes: 100 };
+        let pod = |guests, memory_bytes| Room { pods: 1, guests, cpu_millis: 100, memory_bytes };
+        let free = Room { pods: 3, guests: 4, cpu_millis: 1000, memory_bytes: 100 };
         assert_eq!(admit([pod(1, 10), pod(2, 10), pod(1, 10)], free), (3, None));
         assert_eq!(admit([pod(3, 10), pod(2, 10), pod(1, 10)], free), (1, Some(Lack::Guests)));
         assert_eq!(admit([pod(1, 60), pod(1, 60)], free), (1, Some(Lack::Memory)));
+        assert_eq!(admit([pod(1, 1); 4], free), (3, Some(Lack::Pods)));
         assert_eq!(admit([], free), (0, None));
     }
 }

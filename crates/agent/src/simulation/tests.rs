@@ -381,7 +381,7 @@ fn an_image_that_is_not_there_is_waited_for() {
         ),
         expect![[r#"
                 0.0 ADDED job a: active 1 terminating 0 succeeded 0 failed 0
-                0.0 ADDED pod a: Pending (ImagePullBackOff x0)
+                0.0 ADDED pod a: Pending (ErrImagePull x0)
                 5.0 MODIFIED job a: active 1 terminating 0 succeeded 0 failed 0
                 5.0 MODIFIED pod a: Running (running x0)
                 5.0 START a c #1
@@ -464,4 +464,99 @@ fn a_world_without_an_end_is_ended_by_until() {
     played.unwrap();
     let Some(What::Final(end)) = told.last().and_then(|entry| entry.what.clone()) else { panic!("no end") };
     assert_eq!((told.last().map(|entry| entry.t_ms), end.starts), (Some(86_400_000), 293));
+}
+
+#[test]
+fn objects_are_deleted_as_they_are_asked_to_be() {
+    let (a, b) = (job("a", "parallelism: 2, completions: 2, ", "Never"), job("b", "", "Never"));
+    check(
+        &format!(
+            "
+objects: [{a}]
+guests: [{{run: forever, stop: {{after: 2s, exit: 143}}}}]
+actions:
+- {{at: 1s, apply: {b}, ownedBy: {{kind: Job, name: a}}}}
+- {{at: 2s, delete: {{pod: {{job: a, nth: 1}}, gracePeriodSeconds: 1}}}}
+- {{at: 2s, delete: {{pod: {{job: a, nth: 3}}}}}}
+- {{at: 20s, delete: {{kind: Job, name: a, propagation: Foreground}}}}
+- {{at: 30s, delete: {{kind: CronJob, name: a}}}}
+"
+        ),
+        expect![[r#"
+                0.0 ADDED job a: active 2 terminating 0 succeeded 0 failed 0
+                0.0 ADDED pod a: Running (running x0)
+                0.0 ADDED pod a: Running (running x0)
+                0.0 START a c #1
+                0.0 START a c #1
+                1.0 ADDED job b: active 1 terminating 0 succeeded 0 failed 0
+                1.0 ADDED pod b: Running (running x0)
+                1.0 START b c #1
+                2.0 MODIFIED job a: active 1 terminating 1 succeeded 0 failed 1
+                2.0 MODIFIED pod a: Running (running x0)
+                2.0 REFUSED 3 404 NotFound: pods "3 of job a" not found
+                4.0 EXIT a c #1 143 Error
+                4.0 DELETED pod a: Running (running x0)
+                4.0 MODIFIED job a: active 1 terminating 0 succeeded 0 failed 1
+               12.0 MODIFIED job a: active 2 terminating 0 succeeded 0 failed 1
+               12.0 ADDED pod a: Running (running x0)
+               12.0 START a c #1
+               20.0 MODIFIED job a: active 0 terminating 2 succeeded 0 failed 1
+               20.0 MODIFIED pod a: Running (running x0)
+               20.0 MODIFIED pod a: Running (running x0)
+               22.0 EXIT a c #1 143 Error
+               22.0 EXIT a c #1 143 Error
+               22.0 DELETED pod a: Running (running x0)
+               22.0 DELETED pod a: Running (running x0)
+               22.0 DELETED job a: active 0 terminating 2 succeeded 0 failed 1
+               30.0 REFUSED 5 404 NotFound: cronjobs.batch "a" not found
+               30.0 still job b: active 1 terminating 0 succeeded 0 failed 0
+               30.0 still pod b: Running (running x0)
+               30.0 FINAL 2 jobs, 0 completed, {} failed, 4 pods, 4 starts, 0 restarts, {"Error": 3}
+        "#]],
+    );
+}
+
+#[test]
+fn a_node_takes_so_many_pods_and_conditions_can_be_set() {
+    let a = job(
+        "a",
+        "parallelism: 2, completions: 2, podFailurePolicy: {rules: [{action: FailJob, onPodConditions: [{type: Broken}]}]}, ",
+        "Never",
+    );
+    check(
+        &format!(
+            "
+node: {{pods: 1}}
+objects: [{a}]
+guests: [{{match: {{pod: 1}}, run: 5s}}, {{run: 5s, exit: 1}}]
+actions:
+- {{at: 7s, condition: {{pod: {{job: a, nth: 2}}, type: Broken, status: 'True', reason: Test}}}}
+- {{at: 8s, patch: {{kind: Job, name: a, merge: {{spec: {{completions: 3, backoffLimit: x}}}}}}}}
+- {{at: 8s, patch: {{kind: Job, name: a, merge: {{spec: {{completions: 3}}}}}}}}
+- {{at: 8s, patch: {{kind: Job, name: a, merge: {{metadata: {{labels: {{x: 'yes'}}}}}}}}}}
+"
+        ),
+        expect![[r#"
+                0.0 ADDED job a: active 2 terminating 0 succeeded 0 failed 0
+                0.0 ADDED pod a: Running (running x0)
+                0.0 ADDED pod a: Pending
+                0.0 START a c #1
+                5.0 EXIT a c #1 0 Completed
+                5.0 MODIFIED job a: active 1 terminating 0 succeeded 1 failed 0
+                5.0 MODIFIED pod a: Succeeded (0 Completed x0)
+                5.0 MODIFIED pod a: Running (running x0)
+                5.0 START a c #1
+                7.0 MODIFIED pod a: Running (running x0)
+                8.0 REFUSED 2 400 BadRequest: Job.batch "a" is invalid: spec.backoffLimit: expected a whole number, got the string "x" spec.backoffLimit=FieldValueTypeInvalid
+                8.0 REFUSED 3 422 Invalid: Job.batch "a" is invalid: spec.completions: cannot change once the object exists; delete it and create it anew spec.completions=FieldValueInvalid
+                8.0 MODIFIED job a: active 1 terminating 0 succeeded 1 failed 0
+               10.0 EXIT a c #1 1 Error
+               10.0 MODIFIED job a: active 0 terminating 0 succeeded 1 failed 1 FailureTarget=True PodFailurePolicy Failed=True PodFailurePolicy
+               10.0 MODIFIED pod a: Failed (1 Error x0)
+               10.0 still job a: active 0 terminating 0 succeeded 1 failed 1 FailureTarget=True PodFailurePolicy Failed=True PodFailurePolicy
+               10.0 still pod a: Succeeded (0 Completed x0)
+               10.0 still pod a: Failed (1 Error x0)
+               10.0 FINAL 1 jobs, 0 completed, {"PodFailurePolicy": 1} failed, 2 pods, 2 starts, 0 restarts, {"Error": 1}
+        "#]],
+    );
 }

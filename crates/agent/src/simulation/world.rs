@@ -1,28 +1,25 @@
 //! The world: one engine on a disk of memory, a clock that goes from one thing that happens to the next, and the guests.
 
+mod telling;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use api::Grants;
 use api::pb::k8s::batch::v1::Job;
-use api::pb::k8s::core::v1::Event as KubernetesEvent;
-use api::pb::k8s::meta::v1::{ObjectMeta, Status};
+use api::pb::k8s::meta::v1::ObjectMeta;
 use api::pb::wick::v1::simulation_entry::What;
-use api::pb::wick::v1::simulation_object::Object as SimulatedObject;
-use api::pb::wick::v1::{
-    SimulationChange, SimulationEntry, SimulationExit, SimulationGuest, SimulationNote, SimulationObject,
-    SimulationRefusal, SimulationStart, WatchEventType,
-};
-use engine::store::{MemoryDisk, MemoryStore, Store};
+use api::pb::wick::v1::{SimulationEntry, SimulationExit, SimulationGuest, SimulationStart, WatchEventType};
+use engine::store::{MemoryDisk, MemoryStore};
 use engine::{
-    Applied, Change, Config, Effect, Engine, Event, GuestId, Limits, Milestone, Object, ObjectKey, Reader,
-    Rejected, Reply, StartGuest, StoredRecord, stored_time,
+    Applied, Config, Effect, Engine, Event, GuestId, Limits, Object, ObjectKey, Reader, Rejected, Reply,
+    StartGuest, stored_time,
 };
 use jiff::Timestamp;
 use sched::node::Room;
 use sched::{Now, Steady};
 
+use self::telling::key;
 use super::guests::{Ended, Guests, PodFacts};
 use super::scenario::{Action, NodeSpec, Scenario};
 use super::summary::Summary;
@@ -94,7 +91,7 @@ impl<'a> World<'a> {
                 node_name: name,
                 // All that is drawn is derived from it.
                 fresh_instance_id: format!("{:032x}", scenario.seed),
-                allocatable: Room { guests: pods, cpu_millis, memory_bytes },
+                allocatable: Room { pods, guests: u32::MAX, cpu_millis, memory_bytes },
                 limits: Limits { images: IMAGES_MAX, ..Limits::default() },
             },
             engine: None,
@@ -314,41 +311,6 @@ impl<'a> World<'a> {
         self.say(What::Started(SimulationStart { guest: Some(guest), args, env }))
     }
 
-    fn tell_changes(&mut self, changes: Vec<Change>) -> Result<(), Trouble> {
-        // The same Event may be counted twice in a commit; it is told once, as it is afterwards.
-        let mut events: BTreeMap<ObjectKey, usize> = BTreeMap::new();
-        let mut told: Vec<Change> = Vec::with_capacity(changes.len());
-        for change in changes {
-            if let Some(Object::Event(event)) = change.after.as_ref().or(change.before.as_ref()) {
-                let key = key(event.metadata.as_ref());
-                if let Some(earlier) = events.get(&key).and_then(|index| told.get_mut(*index)) {
-                    earlier.after = change.after;
-                    continue;
-                }
-                events.insert(key, told.len());
-            }
-            told.push(change);
-        }
-        for Change { before, after, .. } in told {
-            let kind = match (&before, &after) {
-                (None, None) => continue,
-                (None, Some(_)) => WatchEventType::Added,
-                (Some(_), Some(_)) => WatchEventType::Modified,
-                (Some(_), None) => WatchEventType::Deleted,
-            };
-            let Some(object) = after.or(before) else { continue };
-            self.remember(&object, kind);
-            if !self.brief {
-                let object = Some(simulated(object.clone()));
-                self.say(What::Change(SimulationChange { r#type: kind.into(), object }))?;
-            }
-            if let Object::Event(event) = object {
-                self.note_event(&event, kind)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Keeps what rules and actions may ask for.
     fn remember(&mut self, object: &Object, kind: WatchEventType) {
         match object {
@@ -402,107 +364,6 @@ impl<'a> World<'a> {
         self.reader.as_ref()?.job(&ObjectKey::new(self.namespace.clone(), name))
     }
 
-    fn tell_milestone(&mut self, milestone: Milestone) -> Result<(), Trouble> {
-        match milestone {
-            Milestone::JobCreated { key, .. } => {
-                self.summary.told.jobs_created += 1;
-                self.note(&format!("job/{}", key.name), "created".to_owned(), false)
-            }
-            Milestone::JobFinished { key, reason, failed } => {
-                self.summary.job_ended(reason, failed);
-                let text = if failed { format!("failed: {reason}") } else { "completed".to_owned() };
-                self.note(&format!("job/{}", key.name), text, failed)
-            }
-            Milestone::JobDeleted { key } => {
-                self.note(&format!("job/{}", key.name), "deleted".to_owned(), false)
-            }
-            Milestone::ImageStored { .. } | Milestone::ImageDeleted { .. } => Ok(()),
-        }
-    }
-
-    /// Events that nothing else in a timeline tells of.
-    fn note_event(&mut self, event: &KubernetesEvent, kind: WatchEventType) -> Result<(), Trouble> {
-        let about = event.involved_object.clone().unwrap_or_default();
-        let of_pod = about.kind == "Pod" && event.r#type == "Warning";
-        if kind == WatchEventType::Deleted
-            || !(of_pod || ["FailedCreate", "Suspended", "Resumed"].contains(&event.reason.as_str()))
-        {
-            return Ok(());
-        }
-        let about = format!("{}/{}", about.kind.to_lowercase(), about.name);
-        self.note(&about, format!("{}: {}", event.reason, event.message), event.r#type == "Warning")
-    }
-
-    fn note(&mut self, about: &str, text: String, warning: bool) -> Result<(), Trouble> {
-        self.say(What::Note(SimulationNote { about: about.to_owned(), text, warning }))
-    }
-
-    /// An action was turned down.
-    pub(super) fn refuse(&mut self, action: u32, error: Status) -> Result<(), Trouble> {
-        self.summary.told.refused += 1;
-        self.say(What::Refused(SimulationRefusal { action, error: Some(error) }))
-    }
-
-    /// The end: what still exists, and the sums.
-    pub(super) fn finish(&mut self) -> Result<(), Trouble> {
-        if !self.brief {
-            let events = match (&self.engine, &self.reader) {
-                (Some(_), Some(reader)) => reader.events("").0,
-                // Events are gone with the power.
-                _ => Vec::new(),
-            };
-            self.engine = None;
-            let mut trouble = None;
-            let store = MemoryStore::open(&self.disk);
-            store.load(b"", &mut |key, bytes| {
-                let told = match StoredRecord::decode(key, bytes) {
-                    Ok(StoredRecord::Job(record)) => record.job.map(SimulatedObject::Job),
-                    Ok(StoredRecord::Pod(record)) => record.pod.map(SimulatedObject::Pod),
-                    Ok(StoredRecord::Meta(_) | StoredRecord::Image(_)) => None,
-                    Err(error) => {
-                        trouble = Some(Trouble::from(error));
-                        return ControlFlow::Break(());
-                    }
-                };
-                let Some(object) = told else { return ControlFlow::Continue(()) };
-                match self.say(What::Remains(SimulationObject { object: Some(object) })) {
-                    Ok(()) => ControlFlow::Continue(()),
-                    Err(gone) => {
-                        trouble = Some(gone);
-                        ControlFlow::Break(())
-                    }
-                }
-            })?;
-            if let Some(trouble) = trouble {
-                return Err(trouble);
-            }
-            for event in events {
-                self.say(What::Remains(simulated(Object::Event(event))))?;
-            }
-        }
-        self.summary.told.commits = self.disk.commits();
-        self.say(What::Final(self.summary.told.clone()))
-    }
-
-    fn say(&mut self, what: What) -> Result<(), Trouble> {
-        let time = prost_types::Timestamp { seconds: self.wall().as_second(), nanos: 0 };
-        let entry = SimulationEntry { t_ms: self.t, time: Some(time), what: Some(what) };
-        match &mut self.kept_back {
-            Some(kept) => {
-                kept.push(entry);
-                Ok(())
-            }
-            None => self.tell_entry(entry),
-        }
-    }
-
-    fn tell_entry(&mut self, entry: SimulationEntry) -> Result<(), Trouble> {
-        match (self.tell)(entry) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Trouble::Gone),
-        }
-    }
-
     pub(super) fn wall(&self) -> Timestamp {
         let ms = self.start.as_millisecond().saturating_add(self.t).saturating_add(self.stepped);
         let nearest = if ms < 0 { Timestamp::MIN } else { Timestamp::MAX };
@@ -528,20 +389,6 @@ impl Next {
         match self {
             Next::Boot(at) | Next::Exits(at) | Next::Timer(at) | Next::Action(at) => at,
         }
-    }
-}
-
-fn key(meta: Option<&ObjectMeta>) -> ObjectKey {
-    meta.map_or_else(|| ObjectKey::new("", ""), |meta| ObjectKey::new(&meta.namespace, &meta.name))
-}
-
-fn simulated(object: Object) -> SimulationObject {
-    SimulationObject {
-        object: Some(match object {
-            Object::Job(job) => SimulatedObject::Job(Arc::unwrap_or_clone(job)),
-            Object::Pod(pod) => SimulatedObject::Pod(Arc::unwrap_or_clone(pod)),
-            Object::Event(event) => SimulatedObject::Event(Arc::unwrap_or_clone(event)),
-        }),
     }
 }
 

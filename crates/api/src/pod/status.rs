@@ -145,6 +145,7 @@ fn write_conditions(status: &mut PodStatus, facts: &Facts, lack: Option<Lack>, n
     for condition in facts.conditions() {
         let message = match (condition.kind, lack) {
             (pod::POD_SCHEDULED, _) if facts.started.is_some() => "",
+            (pod::POD_SCHEDULED, Some(Lack::Pods)) => "0/1 nodes are available: too many pods",
             (pod::POD_SCHEDULED, Some(Lack::Guests)) => "0/1 nodes are available: too many containers",
             (pod::POD_SCHEDULED, Some(Lack::Cpu)) => "0/1 nodes are available: insufficient cpu",
             (pod::POD_SCHEDULED, Some(Lack::Memory)) => "0/1 nodes are available: insufficient memory",
