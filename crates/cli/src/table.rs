@@ -54,9 +54,19 @@ impl Table {
 
     /// Puts a column before the others; `cells` has one for each row.
     pub(crate) fn put_first(&mut self, column: &'static str, cells: impl IntoIterator<Item = String>) {
-        self.columns.insert(0, column.into());
+        self.put_at(0, column, cells);
+    }
+
+    /// Puts a column before the one that is `at` there now; `cells` has one for each row.
+    pub(crate) fn put_at(
+        &mut self,
+        at: usize,
+        column: &'static str,
+        cells: impl IntoIterator<Item = String>,
+    ) {
+        self.columns.insert(at, column.into());
         for (row, cell) in self.rows.iter_mut().zip(cells) {
-            row.insert(0, cell);
+            row.insert(at, cell);
         }
     }
 

@@ -2,12 +2,14 @@
 //!
 //! kubectl's page, with what it leaves out and people look for: conditions, and each Pod with how it last ended.
 
-use api::pb::k8s::batch::v1::{Job, JobSpec, JobStatus};
+use api::pb::k8s::batch::v1::{Job, JobSpec, JobStatus, PodFailurePolicyRule};
 use api::pb::k8s::core::v1::{Event, Pod, PodTemplateSpec};
+use jiff::SignedDuration;
 
 use super::parts::{self, Condition, PodFacts};
-use super::pod::{last_end, next_start};
+use super::pod::{last_end, next_start, waits_for};
 use super::sheet::Sheet;
+use crate::age::between;
 use crate::clock::{Clock, time};
 use crate::columns::{NONE, selector};
 use crate::status;
@@ -40,6 +42,9 @@ pub(crate) fn page(job: &Job, pods: &[Pod], events: &[Event], clock: &Clock) -> 
     sheet.some(0, "Completion Mode", spec.completion_mode.clone());
     sheet.some(0, "Suspend", spec.suspend.map(|suspend| suspend.to_string()));
     sheet.some(0, "Backoff Limit", spec.backoff_limit.map(|limit| limit.to_string()));
+    sheet.some(0, "Backoff Limit Per Index", spec.backoff_limit_per_index.map(|limit| limit.to_string()));
+    sheet.some(0, "Max Failed Indexes", spec.max_failed_indexes.map(|most| most.to_string()));
+    policies(&mut sheet, spec);
     let ttl = spec.ttl_seconds_after_finished;
     sheet.some(0, "TTL Seconds After Finished", ttl.map(|ttl| ttl.to_string()));
     sheet.pair(0, "Status", status::job(job));
@@ -47,10 +52,12 @@ pub(crate) fn page(job: &Job, pods: &[Pod], events: &[Event], clock: &Clock) -> 
     sheet.some(0, "Completed At", time(now.completion_time.as_ref()).map(|time| clock.date(time)));
     let duration = status::duration(job, clock.now);
     sheet.some(0, "Duration", parts::said(&duration));
+    sheet.some(0, "Deleted", expiry(job, clock));
     let deadline = spec.active_deadline_seconds;
     sheet.some(0, "Active Deadline Seconds", deadline.map(|seconds| format!("{seconds}s")));
     sheet.pair(0, "Pods Statuses", counts(now));
-    if spec.completion_mode.as_deref() == Some("Indexed") {
+    let indexed = spec.completion_mode.as_deref() == Some("Indexed");
+    if indexed {
         sheet.pair(0, "Completed Indexes", indexes(&now.completed_indexes));
     }
     sheet.some(0, "Failed Indexes", now.failed_indexes.as_deref().and_then(parts::said));
@@ -64,9 +71,55 @@ pub(crate) fn page(job: &Job, pods: &[Pod], events: &[Event], clock: &Clock) -> 
         message: &condition.message,
     });
     parts::conditions(&mut sheet, conditions, clock);
-    pods_table(&mut sheet, pods, clock);
+    pods_table(&mut sheet, indexed, pods, clock);
     parts::events(&mut sheet, events, clock);
     sheet
+}
+
+/// What Pods' ends mean for the Job, where that is not the usual.
+fn policies(sheet: &mut Sheet, spec: &JobSpec) {
+    let replacement =
+        spec.pod_replacement_policy.as_deref().filter(|policy| *policy != "TerminatingOrFailed");
+    sheet.some(0, "Pod Replacement Policy", replacement);
+    if let Some(policy) = &spec.pod_failure_policy {
+        sheet.list(0, "Pod Failure Policy", policy.rules.iter().map(failure_rule).collect());
+    }
+    if let Some(policy) = &spec.success_policy {
+        let rules = policy.rules.iter().map(|rule| match (&rule.succeeded_indexes, rule.succeeded_count) {
+            (Some(indexes), Some(count)) => format!("{count} of the indexes {indexes}"),
+            (Some(indexes), None) => format!("the indexes {indexes}"),
+            (None, Some(count)) => format!("{count} of the indexes"),
+            (None, None) => NONE.to_owned(),
+        });
+        sheet.list(0, "Success Policy", rules.collect());
+    }
+    let other = spec.managed_by.as_deref().filter(|manager| *manager != "kubernetes.io/job-controller");
+    sheet.some(0, "Managed By", other);
+}
+
+/// A rule in a line: `FailJob on exit code In 3,4 of main`.
+fn failure_rule(rule: &PodFailurePolicyRule) -> String {
+    let codes = rule.on_exit_codes.iter().map(|codes| {
+        let values: Vec<String> = codes.values.iter().map(i32::to_string).collect();
+        let of = codes.container_name.as_ref().map_or_else(String::new, |name| format!(" of {name}"));
+        format!("exit code {} {}{of}", codes.operator, values.join(","))
+    });
+    let conditions =
+        rule.on_pod_conditions.iter().map(|pattern| format!("{}={}", pattern.r#type, pattern.status));
+    let on: Vec<String> = codes.chain(conditions).collect();
+    format!("{} on {}", rule.action, on.join(" or "))
+}
+
+/// When a finished Job goes by itself: `in 30s`.
+fn expiry(job: &Job, clock: &Clock) -> Option<String> {
+    let ttl = job.spec.as_ref()?.ttl_seconds_after_finished?;
+    let finished = status::job_condition(job, "Complete").or_else(|| status::job_condition(job, "Failed"))?;
+    let since = time(finished.last_transition_time.as_ref())?;
+    let at = since.checked_add(SignedDuration::from_secs(ttl.into())).ok()?;
+    Some(match at > clock.now {
+        true => format!("in {}", between(clock.now, at)),
+        false => "now".to_owned(),
+    })
 }
 
 fn number(number: Option<i32>) -> String {
@@ -116,22 +169,39 @@ fn template(sheet: &mut Sheet, template: Option<&PodTemplateSpec>) {
     sheet.some(1, "Restart Policy", parts::said(&spec.restart_policy));
 }
 
-fn pods_table(sheet: &mut Sheet, pods: &[Pod], clock: &Clock) {
+fn pods_table(sheet: &mut Sheet, indexed: bool, pods: &[Pod], clock: &Clock) {
     let mut table = Table::new(&["Name", "Status", "Restarts", "Next Start", "Last Exit"]);
     let hidden = pods.len().saturating_sub(PODS);
-    for pod in &pods[hidden..] {
-        let name = pod.metadata.as_ref().map(|meta| meta.name.clone()).unwrap_or_default();
+    let shown = &pods[hidden..];
+    for pod in shown {
         table.rows.push(vec![
-            name,
+            name(pod).to_owned(),
             status::pod(pod),
             status::restarts(pod, clock.now),
             next_start(pod, clock).unwrap_or_else(|| "-".to_owned()),
             last_end(pod).map_or_else(|| "-".to_owned(), |ended| parts::end(ended, clock)),
         ]);
     }
+    let or_nothing = |text: Option<&str>| text.unwrap_or("-").to_owned();
+    if indexed {
+        table.put_at(1, "Index", shown.iter().map(|pod| or_nothing(index(pod))));
+    }
+    if shown.iter().any(|pod| waits_for(pod).is_some()) {
+        table.put_last("Waits For".to_owned(), shown.iter().map(|pod| or_nothing(waits_for(pod))));
+    }
     let label =
         if hidden > 0 { format!("Pods (the last {PODS} of {})", pods.len()) } else { "Pods".to_owned() };
     sheet.table(0, &label, &table);
+}
+
+fn name(pod: &Pod) -> &str {
+    pod.metadata.as_ref().map_or("", |meta| &meta.name)
+}
+
+/// Which of an Indexed Job's indexes it runs.
+fn index(pod: &Pod) -> Option<&str> {
+    let annotations = &pod.metadata.as_ref()?.annotations;
+    annotations.get("batch.kubernetes.io/job-completion-index").map(String::as_str)
 }
 
 #[cfg(test)]
@@ -140,6 +210,11 @@ mod tests {
     use crate::clock::{ago, noon};
     use crate::samples;
     use crate::screen::Screen;
+    use api::pb::k8s::batch::v1::{
+        PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern,
+        SuccessPolicy, SuccessPolicyRule,
+    };
+    use api::pb::k8s::core::v1::PodCondition;
     use expect_test::expect;
 
     #[test]
@@ -291,6 +366,93 @@ mod tests {
             .assert_eq(&indexes(&many.join(",")));
         expect!["0-9"].assert_eq(&indexes("0-9"));
         expect!["<none>"].assert_eq(&indexes(""));
+    }
+
+    #[test]
+    fn a_jobs_policies_are_lines() {
+        let mut job = samples::job("hello");
+        samples::add_condition(&mut job, "Complete", "True", "", "");
+        let spec = job.spec.as_mut().unwrap();
+        spec.completion_mode = Some("Indexed".to_owned());
+        (spec.backoff_limit_per_index, spec.max_failed_indexes) = (Some(1), Some(3));
+        spec.ttl_seconds_after_finished = Some(100);
+        spec.pod_replacement_policy = Some("Failed".to_owned());
+        spec.pod_failure_policy = Some(PodFailurePolicy {
+            rules: vec![
+                PodFailurePolicyRule {
+                    action: "FailJob".to_owned(),
+                    on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
+                        container_name: Some("main".to_owned()),
+                        operator: "In".to_owned(),
+                        values: vec![3, 4],
+                    }),
+                    ..PodFailurePolicyRule::default()
+                },
+                PodFailurePolicyRule {
+                    action: "Ignore".to_owned(),
+                    on_pod_conditions: vec![PodFailurePolicyOnPodConditionsPattern {
+                        r#type: "DisruptionTarget".to_owned(),
+                        status: "True".to_owned(),
+                    }],
+                    ..PodFailurePolicyRule::default()
+                },
+            ],
+        });
+        spec.success_policy = Some(SuccessPolicy {
+            rules: vec![SuccessPolicyRule {
+                succeeded_indexes: Some("0-2".to_owned()),
+                succeeded_count: Some(2),
+            }],
+        });
+        let status = job.status.as_mut().unwrap();
+        (status.succeeded, status.completed_indexes) = (2, "0,2".to_owned());
+        let mut waiting = samples::pod("hello-0-a", "Pending", "wait:ErrImagePull");
+        let state = waiting.status.as_mut().unwrap().container_statuses[0].state.as_mut().unwrap();
+        state.waiting.as_mut().unwrap().message = "image hello:1 is not on this node".to_owned();
+        waiting.metadata.as_mut().unwrap().annotations =
+            [("batch.kubernetes.io/job-completion-index".to_owned(), "0".to_owned())].into();
+        let mut crowded = samples::pod("hello-1-b", "Pending", "");
+        crowded.status.as_mut().unwrap().conditions = vec![PodCondition {
+            r#type: "PodScheduled".to_owned(),
+            status: "False".to_owned(),
+            reason: "Unschedulable".to_owned(),
+            message: "0/1 nodes are available: insufficient memory".to_owned(),
+            ..PodCondition::default()
+        }];
+        let page = page(&job, &[waiting, crowded], &[], &noon()).page(Screen::PLAIN);
+        let template = page.find("Pod Template:").unwrap();
+        expect![[r#"
+            Name:                        hello
+            Namespace:                   default
+            Selector:                    <none>
+            Labels:                      <none>
+            Annotations:                 <none>
+            Parallelism:                 2
+            Completions:                 5
+            Completion Mode:             Indexed
+            Backoff Limit:               6
+            Backoff Limit Per Index:     1
+            Max Failed Indexes:          3
+            Pod Replacement Policy:      Failed
+            Pod Failure Policy:          FailJob on exit code In 3,4 of main
+                                         Ignore on DisruptionTarget=True
+            Success Policy:              2 of the indexes 0-2
+            TTL Seconds After Finished:  100
+            Status:                      Complete
+            Start Time:                  Fri, 20 Nov 2026 14:58:20 +0000
+            Duration:                    100s
+            Deleted:                     in 70s
+            Pods Statuses:               0 Active / 2 Succeeded / 0 Failed
+            Completed Indexes:           0,2
+        "#]].assert_eq(&page[..template]);
+        expect![[r#"
+            Pods:
+              Name       Index  Status        Restarts  Next Start  Last Exit  Waits For
+              ----       -----  ------        --------  ----------  ---------  ---------
+              hello-0-a  0      ErrImagePull  0         -           -          image hello:1 is not on this node
+              hello-1-b  -      Pending       0         -           -          0/1 nodes are available: insufficient memory
+            Events:                      <none>
+        "#]].assert_eq(&page[page.find("Pods:").unwrap()..]);
     }
 
     #[test]

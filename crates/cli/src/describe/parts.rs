@@ -46,6 +46,13 @@ pub(crate) fn controlled_by(sheet: &mut Sheet, meta: &ObjectMeta) {
 pub(crate) fn container(sheet: &mut Sheet, level: usize, container: &Container, pod: &PodFacts<'_>) {
     sheet.text_if_any(level, "Command", &container.command);
     sheet.text_if_any(level, "Args", &container.args);
+    sheet.some(level, "Restart Policy", container.restart_policy.as_deref());
+    let rules = container.restart_policy_rules.iter().map(|rule| {
+        let codes = rule.exit_codes.clone().unwrap_or_default();
+        let values: Vec<String> = codes.values.iter().map(i32::to_string).collect();
+        format!("{} on exit code {} {}", rule.action, codes.operator, values.join(","))
+    });
+    sheet.text_if_any(level, "Restart Policy Rules", &rules.collect::<Vec<_>>());
     let nothing = ResourceRequirements::default();
     let resources = container.resources.as_ref().unwrap_or(&nothing);
     sheet.quantities(level, "Limits", &resources.limits);
@@ -97,6 +104,11 @@ fn variable(var: &EnvVar, pod: &PodFacts<'_>) -> String {
     } else if let Some(config) = &from.config_map_key_ref {
         let name = config.local_object_reference.as_ref().map_or("", |reference| &reference.name);
         format!("<set to the key '{}' of config map '{name}'>", config.key)
+    } else if let Some(resource) = &from.resource_field_ref {
+        match resource.container_name.as_str() {
+            "" => format!("<its own {}>", resource.resource),
+            of => format!("<{} of container '{of}'>", resource.resource),
+        }
     } else {
         NONE.to_owned()
     };
@@ -187,13 +199,15 @@ pub(crate) fn volumes(sheet: &mut Sheet, level: usize, volumes: &[Volume]) {
     sheet.head(level, "Volumes");
     for volume in volumes {
         sheet.head(level + 1, &volume.name);
-        match volume.volume_source.as_ref().and_then(|source| source.empty_dir.as_ref()) {
-            Some(dir) => {
-                sheet.pair(level + 2, "Type", "EmptyDir (a directory that lives as long as its Pod)");
-                let limit = dir.size_limit.clone().unwrap_or_else(|| "<unset>".to_owned());
-                sheet.pair(level + 2, "SizeLimit", limit);
-            }
-            None => sheet.pair(level + 2, "Type", "<unknown>"),
+        let source = volume.volume_source.clone().unwrap_or_default();
+        if let Some(dir) = source.empty_dir {
+            sheet.pair(level + 2, "Type", "EmptyDir (a directory that lives as long as its Pod)");
+            sheet.pair(level + 2, "SizeLimit", dir.size_limit.unwrap_or_else(|| "<unset>".to_owned()));
+        } else if let Some(host) = source.host_path {
+            sheet.pair(level + 2, "Type", "HostPath (a directory of the device)");
+            sheet.pair(level + 2, "Path", host.path);
+        } else {
+            sheet.pair(level + 2, "Type", "<unknown>");
         }
     }
 }

@@ -46,6 +46,9 @@ pub(crate) fn page(pod: &Pod, events: &[Event], clock: &Clock) -> Sheet {
     sheet.some(0, "Reason", parts::said(&now.reason));
     sheet.some(0, "Message", parts::said(&now.message));
     parts::controlled_by(&mut sheet, &meta);
+    let deadline = spec.active_deadline_seconds;
+    sheet.some(0, "Active Deadline Seconds", deadline.map(|seconds| format!("{seconds}s")));
+    sheet.some(0, "Waits For", waits_for(pod));
     sheet.some(0, "Next Start", next_start(pod, clock));
     let facts = PodFacts { meta: Some(&meta), node: &spec.node_name };
     let groups = [
@@ -126,6 +129,21 @@ pub(crate) fn next_start(pod: &Pod, clock: &Clock) -> Option<String> {
         true => format!("in {}", between(clock.now, next)),
         false => "now".to_owned(),
     })
+}
+
+/// What a Pod that has not started waits for: room on the node, or an image.
+pub(crate) fn waits_for(pod: &Pod) -> Option<&str> {
+    let status = pod.status.as_ref()?;
+    let scheduled = status.conditions.iter().find(|condition| condition.r#type == "PodScheduled");
+    if let Some(refused) = scheduled.filter(|condition| condition.status == "False") {
+        return parts::said(&refused.message);
+    }
+    let containers = status.init_container_statuses.iter().chain(&status.container_statuses);
+    let waiting = containers.filter_map(|container| container.state.as_ref()?.waiting.as_ref());
+    // What backs off says when it starts again, in a column of its own.
+    waiting
+        .filter(|waiting| waiting.reason != "CrashLoopBackOff")
+        .find_map(|waiting| parts::said(&waiting.message))
 }
 
 /// When a container that backs off starts again. Kubernetes' status has no field for it: the delay stands in the
