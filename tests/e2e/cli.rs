@@ -24,7 +24,7 @@ fn busy() -> Node {
 fn said(node: &Node, line: &str) -> String {
     let args: Vec<&str> = line.split(' ').collect();
     let said = node.wick(&args).to_string().replace(node.path().to_str().unwrap(), "DIR");
-    format!("$ wick {line}\n{}", plain(&said, &["hello", "bad", "slow", "waits"]))
+    format!("$ wick {line}\n{}", plain(&said, &["hello", "bad", "slow-0", "slow-1", "slow", "waits"]))
 }
 
 fn check(node: &Node, lines: &[&str], wanted: Expect) {

@@ -184,7 +184,13 @@ pub(crate) enum Change {
 }
 
 /// A stream of changes.
-pub(crate) enum Watch {
+pub(crate) struct Watch {
+    stream: Stream,
+    /// What came, and was only looked at.
+    next: Option<Result<Option<Change>, Status>>,
+}
+
+enum Stream {
     Jobs(Streaming<JobServiceWatchResponse>),
     Pods(Streaming<PodServiceWatchResponse>),
     Events(Streaming<EventServiceWatchResponse>),
@@ -192,40 +198,59 @@ pub(crate) enum Watch {
 
 impl Watch {
     /// Everything that `filter` selects, [`Change::Caught`], then what changes.
-    pub(crate) async fn begin(agent: &Agent, kind: Kind, filter: ObjectFilter) -> Result<Watch, Failure> {
+    pub(crate) async fn begin(agent: &Agent, kind: Kind, filter: ObjectFilter) -> Result<Watch, Status> {
         let (filter, since_revision) = (Some(filter), None);
-        Ok(match kind {
+        let stream = match kind {
             Kind::Job => {
                 let request = JobServiceWatchRequest { filter, since_revision };
-                Watch::Jobs(agent.jobs().watch(request).await?.into_inner())
+                Stream::Jobs(agent.jobs().watch(request).await?.into_inner())
             }
             Kind::Pod => {
                 let request = PodServiceWatchRequest { filter, since_revision };
-                Watch::Pods(agent.pods().watch(request).await?.into_inner())
+                Stream::Pods(agent.pods().watch(request).await?.into_inner())
             }
             Kind::Event => {
                 let request = EventServiceWatchRequest { filter, since_revision };
-                Watch::Events(agent.events().watch(request).await?.into_inner())
+                Stream::Events(agent.events().watch(request).await?.into_inner())
             }
             Kind::Image | Kind::Node => {
-                return Err(Failure::not_asked(format!("{} cannot be watched", kind.plural())));
+                return Err(Status::unimplemented(format!("{} cannot be watched", kind.plural())));
             }
-        })
+        };
+        Ok(Watch { stream, next: None })
+    }
+
+    /// Waits for the next change, and leaves it to be told.
+    pub(crate) async fn look(&mut self) -> &Result<Option<Change>, Status> {
+        let next = match self.next.take() {
+            Some(next) => next,
+            None => self.stream.next().await,
+        };
+        self.next.insert(next)
     }
 
     /// The next change; `None` when the agent ends the stream.
     pub(crate) async fn next(&mut self) -> Result<Option<Change>, Status> {
+        match self.next.take() {
+            Some(next) => next,
+            None => self.stream.next().await,
+        }
+    }
+}
+
+impl Stream {
+    async fn next(&mut self) -> Result<Option<Change>, Status> {
         loop {
             let told = match self {
-                Watch::Jobs(stream) => stream
+                Stream::Jobs(stream) => stream
                     .message()
                     .await?
                     .map(|told| (told.r#type(), told.job.map(|job| Object::Job(Box::new(job))))),
-                Watch::Pods(stream) => stream
+                Stream::Pods(stream) => stream
                     .message()
                     .await?
                     .map(|told| (told.r#type(), told.pod.map(|pod| Object::Pod(Box::new(pod))))),
-                Watch::Events(stream) => stream
+                Stream::Events(stream) => stream
                     .message()
                     .await?
                     .map(|told| (told.r#type(), told.event.map(|event| Object::Event(Box::new(event))))),

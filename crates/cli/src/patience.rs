@@ -5,13 +5,14 @@
 use std::error::Error;
 use std::time::Duration;
 
-use api::pb::wick::v1::NodeServiceGetRequest;
+use api::pb::wick::v1::ObjectFilter;
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
 use crate::client::Agent;
 use crate::failure::{Failure, tell};
-use crate::objects::Change;
+use crate::kind::Kind;
+use crate::objects::{Change, Watch};
 
 /// How long it is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,18 +32,35 @@ fn is_away(status: &Status) -> bool {
     status.code() == Code::Unavailable || status.source().is_some()
 }
 
-/// Waits until the agent answers again.
-pub(crate) async fn come_back(agent: &Agent) -> Result<(), Failure> {
+/// Begins a watch with an agent that answered before, and may be going down by now.
+pub(crate) async fn begin(agent: &Agent, kind: Kind, filter: &ObjectFilter) -> Result<Watch, Failure> {
+    match Watch::begin(agent, kind, filter.clone()).await {
+        Err(status) if is_away(&status) => begin_again(agent, kind, filter).await,
+        begun => Ok(begun?),
+    }
+}
+
+/// Begins a watch anew, once the agent is back.
+///
+/// One that is going down may still answer, and even begin a watch: it is back when a watch has told something.
+pub(crate) async fn begin_again(agent: &Agent, kind: Kind, filter: &ObjectFilter) -> Result<Watch, Failure> {
     tell(&format!("the agent went away; waiting {}s for it to come back", PATIENCE.as_secs()));
     let end = Instant::now() + PATIENCE;
     loop {
-        match agent.node().get(NodeServiceGetRequest {}).await {
-            Ok(_) => {
-                tell("the agent is back");
-                return Ok(());
+        sleep(PAUSE).await;
+        let away = match Watch::begin(agent, kind, filter.clone()).await {
+            Ok(mut watch) => {
+                if !went_away(watch.look().await) {
+                    tell("the agent is back");
+                    return Ok(watch);
+                }
+                Failure::not_asked("the agent is going down")
             }
-            Err(status) if is_away(&status) && Instant::now() < end => sleep(PAUSE).await,
+            Err(status) if is_away(&status) => status.into(),
             Err(status) => return Err(status.into()),
+        };
+        if Instant::now() >= end {
+            return Err(away);
         }
     }
 }

@@ -93,7 +93,7 @@ fn elastic(job: &Job) -> Option<i32> {
 
 fn hint(name: &str, indexes: i32, replicas: i32) -> String {
     format!(
-        "hint: {replicas} of its {indexes} indexes run at once now; to have {replicas} indexes: wick patch job {name} \
+        "hint: up to {replicas} of its {indexes} indexes run at once now; to change how many there are: wick patch job {name} \
          -p '{{\"spec\":{{\"completions\":{replicas},\"parallelism\":{replicas}}}}}'"
     )
 }
@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(job("Indexed", Some(1), None), Some(1));
         assert_eq!(job("Indexed", Some(4), Some(2)), None);
         assert_eq!(job("NonIndexed", Some(4), Some(4)), None);
-        expect![[r#"hint: 2 of its 4 indexes run at once now; to have 2 indexes: wick patch job hello -p '{"spec":{"completions":2,"parallelism":2}}'"#]]
+        expect![[r#"hint: up to 2 of its 4 indexes run at once now; to change how many there are: wick patch job hello -p '{"spec":{"completions":2,"parallelism":2}}'"#]]
             .assert_eq(&hint("hello", 4, 2));
     }
 }

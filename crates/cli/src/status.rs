@@ -71,8 +71,11 @@ pub(crate) fn pod(pod: &Pod) -> String {
     }
 }
 
-/// What its init containers are at; `None` when they are done.
+/// What its init containers are at; `None` when they are done. A sidecar that ended after the others is no news.
 fn init_word(pod: &Pod, status: &PodStatus) -> Option<String> {
+    if pod_condition(status, "Initialized").is_some() {
+        return None;
+    }
     let specs = pod.spec.as_ref().map(|spec| spec.init_containers.as_slice()).unwrap_or_default();
     for (done, container) in status.init_container_statuses.iter().enumerate() {
         let state = State::of(container.state.as_ref());
@@ -284,6 +287,19 @@ mod tests {
             expect!["Init:CrashLoopBackOff, ready 0/1, restarts 2 (5s ago)"],
         );
         check("Running", "i:end:Completed:0 run", expect!["Running, ready 1/1, restarts 0"]);
+    }
+
+    #[test]
+    fn a_sidecar_that_ended_after_the_others_is_no_news() {
+        let mut sample = samples::pod("a", "Succeeded", "i:end:Error:137 end:Completed:0");
+        assert_eq!(pod(&sample), "Init:Error");
+        let initialized = PodCondition {
+            r#type: "Initialized".to_owned(),
+            status: "True".to_owned(),
+            ..PodCondition::default()
+        };
+        sample.status.as_mut().unwrap().conditions.push(initialized);
+        assert_eq!(pod(&sample), "Completed");
     }
 
     #[test]

@@ -11,9 +11,9 @@ use crate::chosen::{Chosen, Named};
 use crate::failure::{Failure, tell};
 use crate::kind::{Kind, targets};
 use crate::logs::{duration, wait_of};
-use crate::objects::{Change, Object, Watch, missing, only};
+use crate::objects::{Change, Object, missing, only};
 use crate::output::print;
-use crate::patience::{come_back, went_away};
+use crate::patience::{begin, begin_again, went_away};
 use crate::session::{Global, Session};
 use crate::status::job_condition;
 
@@ -124,13 +124,13 @@ impl Wait {
 
     /// Waits for one thing; with `once` only looks.
     async fn one(&self, session: &Session, kind: Kind, name: &str, once: bool) -> Result<bool, Failure> {
-        let mut watch = Watch::begin(&session.agent, kind, only(&session.namespace, name)).await?;
+        let filter = only(&session.namespace, name);
+        let mut watch = begin(&session.agent, kind, &filter).await?;
         let mut exists = false;
         loop {
             let seen = watch.next().await;
             if went_away(&seen) {
-                come_back(&session.agent).await?;
-                watch = Watch::begin(&session.agent, kind, only(&session.namespace, name)).await?;
+                watch = begin_again(&session.agent, kind, &filter).await?;
                 exists = false;
                 continue;
             }

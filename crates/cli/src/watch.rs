@@ -16,7 +16,7 @@ use crate::get::names;
 use crate::kind::Target;
 use crate::objects::{Change, Object, Watch, missing};
 use crate::output::{print, value, written};
-use crate::patience::{come_back, went_away};
+use crate::patience::{begin_again, went_away};
 use crate::screen::Screen;
 use crate::session::Session;
 use crate::table::Widths;
@@ -46,13 +46,17 @@ pub(crate) async fn run(
     let mut printer =
         Printer { target, style, header: style.header, widths: Widths::default(), printed: BTreeMap::new() };
     let mut begun = false;
+    let mut away = false;
     loop {
-        let mut watch = Watch::begin(&session.agent, target.kind, filter.clone()).await?;
+        let mut watch = match std::mem::take(&mut away) {
+            true => begin_again(&session.agent, target.kind, &filter).await?,
+            false => Watch::begin(&session.agent, target.kind, filter.clone()).await?,
+        };
         let mut first = Some(Vec::new());
         loop {
             let told = watch.next().await;
             if went_away(&told) {
-                come_back(&session.agent).await?;
+                away = true;
                 break;
             }
             match (told, &mut first) {

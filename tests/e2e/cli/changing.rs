@@ -1,7 +1,7 @@
 //! Changing: scaling, patching, labelling, letting rest and go on.
 
 use expect_test::expect;
-use wick_tests::{Node, manifest, programs};
+use wick_tests::{Node, manifest, phase, programs};
 
 use super::{busy, check};
 
@@ -246,6 +246,137 @@ fn labels_are_set_and_removed_but_not_lost_unasked() {
             error: nothing to set or remove
             hint: KEY=VALUE sets, KEY- removes
             exit 2
+        "#]],
+    );
+}
+
+#[test]
+fn a_job_rests_and_goes_on() {
+    let node = paused();
+    check(
+        &node,
+        &[
+            "suspend job slow",
+            "suspend job slow",
+            "get jobs",
+            "resume job/slow",
+            "resume jobs --all",
+            "get jobs",
+            "get events --field-selector involvedObject.name=slow",
+            "suspend job nobody",
+            "suspend pods --all",
+        ],
+        expect![[r#"
+            $ wick suspend job slow
+            job.batch/slow suspended
+
+            $ wick suspend job slow
+            job.batch/slow suspended (no change)
+
+            $ wick get jobs
+            NAME  STATUS  COMPLETIONS  DURATION  AGE
+            slow  Suspended  0/9  AGE
+
+            $ wick resume job/slow
+            job.batch/slow resumed
+
+            $ wick resume jobs --all
+            job.batch/slow resumed (no change)
+
+            $ wick get jobs
+            NAME  STATUS  COMPLETIONS  DURATION  AGE
+            slow  Running  0/9  AGE  AGE
+
+            $ wick get events --field-selector involvedObject.name=slow
+            LAST SEEN  TYPE  REASON  OBJECT  MESSAGE
+            AGE  Normal  Suspended  job/slow  Job suspended
+            AGE  Normal  Resumed  job/slow  Job resumed
+
+            $ wick suspend job nobody
+            error: no job named `nobody` in namespace default
+            hint: jobs in namespace default: `slow`
+            exit 1
+
+            $ wick suspend pods --all
+            error: pods cannot be changed
+            hint: jobs can, for instance: job/hello
+            exit 2
+        "#]],
+    );
+}
+
+#[test]
+fn an_indexed_job_tells_its_indexes_and_how_it_is_scaled() {
+    let node = Node::start();
+    let mut job = manifest::job("slow", "not-there");
+    let spec = &mut job["spec"];
+    spec["completionMode"] = "Indexed".into();
+    (spec["completions"], spec["parallelism"]) = (2.into(), 2.into());
+    spec["backoffLimitPerIndex"] = 1.into();
+    spec["podFailurePolicy"] = serde_json::json!({"rules": [
+        {"action": "FailIndex", "onExitCodes": {"operator": "In", "values": [3]}},
+    ]});
+    node.apply(&job);
+    node.pods_when("slow", |pods| pods.len() == 2 && pods.iter().all(|pod| phase(pod) == "Pending"));
+    let described = super::said(&node, "describe job slow");
+    let (asked, rest) = described.split_once("Pod Template:").unwrap();
+    let pods = rest.split_once("Pods:").unwrap().1.split_once("Events:").unwrap().0;
+    expect![[r#"
+        $ wick describe job slow
+        Name:  slow
+        Namespace:  default
+        Selector:  batch.kubernetes.io/controller-uid=UID
+        Labels:  batch.kubernetes.io/controller-uid=UID
+                                  batch.kubernetes.io/job-name=slow
+                                  controller-uid=UID
+                                  job-name=slow
+        Annotations:  <none>
+        Parallelism:  2
+        Completions:  2
+        Completion Mode:  Indexed
+        Suspend:  false
+        Backoff Limit:  0
+        Backoff Limit Per Index:  1
+        Pod Replacement Policy:  Failed
+        Pod Failure Policy:  FailIndex on exit code In 3
+        Status:  Running
+        Start Time:  TIME
+        Duration:  AGE
+        Pods Statuses:  2 Active (0 Ready) / 0 Succeeded / 0 Failed
+        Completed Indexes:  <none>
+    "#]]
+    .assert_eq(asked);
+    expect![[r#"
+
+          Name  Index  Status  Restarts  Next Start  Last Exit  Waits For
+          ----  -----  ------  --------  ----------  ---------  ---------
+          slow-0-POD  0  ErrImagePull  0  -  -  image not-there is not on this node; push it: wick image push FILE not-there
+          slow-1-POD  1  ErrImagePull  0  -  -  image not-there is not on this node; push it: wick image push FILE not-there
+    "#]].assert_eq(pods);
+    check(
+        &node,
+        &[
+            "scale job slow --replicas 1",
+            r#"patch job slow -p {"spec":{"completions":3}}"#,
+            r#"patch job slow -p {"spec":{"completions":3,"parallelism":3}}"#,
+            "get jobs",
+        ],
+        expect![[r#"
+            $ wick scale job slow --replicas 1
+            job.batch/slow scaled
+            hint: up to 1 of its 2 indexes run at once now; to change how many there are: wick patch job slow -p '{"spec":{"completions":1,"parallelism":1}}'
+
+            $ wick patch job slow -p {"spec":{"completions":3}}
+            error: job.batch/slow: the change is invalid
+              spec.completions: 3 can change only in tandem with spec.parallelism: give both the same value
+            exit 1
+
+            $ wick patch job slow -p {"spec":{"completions":3,"parallelism":3}}
+            job.batch/slow patched
+
+            $ wick get jobs
+            NAME  STATUS  COMPLETIONS  DURATION  AGE
+            slow  Running  0/3  AGE  AGE
         "#]],
     );
 }

@@ -1,7 +1,7 @@
 //! Looking: lists, single things, descriptions, logs.
 
 use expect_test::expect;
-use wick_tests::{Node, manifest, name_of, plain, programs};
+use wick_tests::{Node, PATIENCE_FLAG, manifest, name_of, plain, programs};
 
 use super::{busy, check};
 
@@ -347,4 +347,21 @@ fn a_watch_goes_on_when_the_agent_is_back() {
     node.kill();
     node.boot();
     while next() != "slow-POD  1/1  Running  1 (AGE ago)  AGE\n" {}
+}
+
+#[test]
+fn waiting_goes_on_when_the_agent_was_stopped_and_is_back() {
+    let mut node = Node::start();
+    node.apply(&manifest::job("bad", "nobody-pushed-this"));
+    node.apply(&manifest::job("waits", "nobody-pushed-this"));
+    node.done(&["suspend", "job", "bad"]);
+    let jobs = ["job/bad", "job/waits"];
+    let wait = node.wick_lines(
+        &[&["wait", "--for=condition=suspended", "--timeout", PATIENCE_FLAG], &jobs[..]].concat(),
+    );
+    assert_eq!(wait.next_line(), "job.batch/bad condition met");
+    node.stop();
+    node.boot();
+    node.done(&["suspend", "job", "waits"]);
+    assert_eq!(wait.next_line(), "job.batch/waits condition met");
 }

@@ -12,6 +12,7 @@ use api::pb::wick::v1::{
     JobServiceListResponse, JobServicePatchRequest, JobServicePatchResponse, JobServiceUpdateRequest,
     JobServiceUpdateResponse, JobServiceWatchRequest, JobServiceWatchResponse, PatchType, WatchEventType,
 };
+use api::support;
 use engine::{Event, Kind, Object, ObjectKey, Outcome, Propagation, Reader, Reply, WriteMode};
 use tonic::{Code, Request, Response, Status};
 
@@ -59,6 +60,8 @@ impl Agent {
         if !pinned {
             meta.resource_version = before.resource_version;
         }
+        // Only of what the patch brings: of the rest people were warned when they wrote it.
+        let known: Vec<_> = support::check_message(&*read).warnings.iter().map(ToString::to_string).collect();
         let mode = match patch.looks_at_version() {
             true => WriteMode::Update,
             false => {
@@ -67,7 +70,7 @@ impl Agent {
             }
         };
         let job = self.check_job(job)?;
-        let warnings = job.warnings().to_vec();
+        let warnings = job.warnings().iter().filter(|warning| !known.contains(warning)).cloned().collect();
         let reply = self.engine.send(Event::CreateJob { job: Box::new(job), mode, dry_run }).answer().await;
         let reply = reply.map_err(|refused| match refused.code() {
             Code::Aborted if !pinned => PatchRefused::Overtaken(refused),

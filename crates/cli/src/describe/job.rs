@@ -444,7 +444,8 @@ mod tests {
             Deleted:                     in 70s
             Pods Statuses:               0 Active / 2 Succeeded / 0 Failed
             Completed Indexes:           0,2
-        "#]].assert_eq(&page[..template]);
+        "#]]
+        .assert_eq(&page[..template]);
         expect![[r#"
             Pods:
               Name       Index  Status        Restarts  Next Start  Last Exit  Waits For
