@@ -109,6 +109,8 @@ struct View {
     images: BTreeMap<String, Arc<ImageRecord>>,
     events: BTreeMap<ObjectKey, Arc<Event>>,
     changes: BTreeMap<Kind, Memory>,
+    /// Nobody will ask for changes.
+    unwatched: bool,
     /// Where each kind's memory began.
     opened_at: u64,
     counts: Counts,
@@ -158,6 +160,14 @@ impl Reader {
 
     fn write(&self) -> RwLockWriteGuard<'_, View> {
         self.view.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody will ask for changes: none are remembered any more.
+    pub fn forget_changes(&self) {
+        let mut view = self.write();
+        view.unwatched = true;
+        view.changes.clear();
+        view.opened_at = view.revision;
     }
 
     /// The last revision that can be seen.
@@ -290,7 +300,9 @@ impl Reader {
                 }
                 (None, None) => {}
             }
-            if let Some((kind, bytes)) = change.kind_and_bytes() {
+            if !view.unwatched
+                && let Some((kind, bytes)) = change.kind_and_bytes()
+            {
                 view.changes.entry(kind).or_default().remember(change, bytes);
             }
         }
@@ -310,6 +322,9 @@ impl Reader {
             };
         }
         view.revision = news.revision;
+        if view.unwatched {
+            view.opened_at = news.revision; // Whoever asks all the same is told to list.
+        }
         view.counts = news.counts;
     }
 }

@@ -37,7 +37,7 @@ fn story(scenario: &str, shown: impl Fn(&Object) -> bool) -> String {
     let mut lines = String::new();
     for entry in told {
         let Some(line) = line(&entry, &shown) else { continue };
-        lines += &format!("{:>7.1} {line}\n", entry.t_ms as f64 / 1000.0);
+        lines += &format!("{:<6.1} {line}\n", entry.t_ms as f64 / 1000.0);
     }
     match played {
         Ok(()) => lines,
@@ -154,15 +154,15 @@ fn a_job_whose_guest_no_rule_matches_ends_at_once_in_a_later_commit() {
     check(
         &format!("objects: [{}]", job("a", "", "Never")),
         expect![[r#"
-                0.0 ADDED job a: active 1 terminating 0 succeeded 0 failed 0
-                0.0 ADDED pod a: Running (running x0)
-                0.0 START a c #1
-                0.0 EXIT a c #1 0 Completed
-                0.0 MODIFIED job a: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
-                0.0 MODIFIED pod a: Succeeded (0 Completed x0)
-                0.0 still job a: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
-                0.0 still pod a: Succeeded (0 Completed x0)
-                0.0 FINAL 1 jobs, 1 completed, {} failed, 1 pods, 1 starts, 0 restarts, {}
+            0.0    ADDED job a: active 1 terminating 0 succeeded 0 failed 0
+            0.0    ADDED pod a: Running (running x0)
+            0.0    START a c #1
+            0.0    EXIT a c #1 0 Completed
+            0.0    MODIFIED job a: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
+            0.0    MODIFIED pod a: Succeeded (0 Completed x0)
+            0.0    still job a: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
+            0.0    still pod a: Succeeded (0 Completed x0)
+            0.0    FINAL 1 jobs, 1 completed, {} failed, 1 pods, 1 starts, 0 restarts, {}
         "#]],
     );
 }
@@ -173,29 +173,29 @@ fn failures_are_retried_with_the_delays_of_the_job() {
     check(
         &format!("objects: [{objects}]\nguests: [{{run: 1s, exit: 1}}]"),
         expect![[r#"
-                0.0 ADDED job a: active 1 terminating 0 succeeded 0 failed 0
-                0.0 ADDED pod a: Running (running x0)
-                0.0 START a c #1
-                1.0 EXIT a c #1 1 Error
-                1.0 MODIFIED job a: active 0 terminating 0 succeeded 0 failed 1
-                1.0 MODIFIED pod a: Failed (1 Error x0)
-               11.0 MODIFIED job a: active 1 terminating 0 succeeded 0 failed 1
-               11.0 ADDED pod a: Running (running x0)
-               11.0 START a c #1
-               12.0 EXIT a c #1 1 Error
-               12.0 MODIFIED job a: active 0 terminating 0 succeeded 0 failed 2
-               12.0 MODIFIED pod a: Failed (1 Error x0)
-               32.0 MODIFIED job a: active 1 terminating 0 succeeded 0 failed 2
-               32.0 ADDED pod a: Running (running x0)
-               32.0 START a c #1
-               33.0 EXIT a c #1 1 Error
-               33.0 MODIFIED job a: active 0 terminating 0 succeeded 0 failed 3 FailureTarget=True BackoffLimitExceeded Failed=True BackoffLimitExceeded
-               33.0 MODIFIED pod a: Failed (1 Error x0)
-               33.0 still job a: active 0 terminating 0 succeeded 0 failed 3 FailureTarget=True BackoffLimitExceeded Failed=True BackoffLimitExceeded
-               33.0 still pod a: Failed (1 Error x0)
-               33.0 still pod a: Failed (1 Error x0)
-               33.0 still pod a: Failed (1 Error x0)
-               33.0 FINAL 1 jobs, 0 completed, {"BackoffLimitExceeded": 1} failed, 3 pods, 3 starts, 0 restarts, {"Error": 3}
+            0.0    ADDED job a: active 1 terminating 0 succeeded 0 failed 0
+            0.0    ADDED pod a: Running (running x0)
+            0.0    START a c #1
+            1.0    EXIT a c #1 1 Error
+            1.0    MODIFIED job a: active 0 terminating 0 succeeded 0 failed 1
+            1.0    MODIFIED pod a: Failed (1 Error x0)
+            11.0   MODIFIED job a: active 1 terminating 0 succeeded 0 failed 1
+            11.0   ADDED pod a: Running (running x0)
+            11.0   START a c #1
+            12.0   EXIT a c #1 1 Error
+            12.0   MODIFIED job a: active 0 terminating 0 succeeded 0 failed 2
+            12.0   MODIFIED pod a: Failed (1 Error x0)
+            32.0   MODIFIED job a: active 1 terminating 0 succeeded 0 failed 2
+            32.0   ADDED pod a: Running (running x0)
+            32.0   START a c #1
+            33.0   EXIT a c #1 1 Error
+            33.0   MODIFIED job a: active 0 terminating 0 succeeded 0 failed 3 FailureTarget=True BackoffLimitExceeded Failed=True BackoffLimitExceeded
+            33.0   MODIFIED pod a: Failed (1 Error x0)
+            33.0   still job a: active 0 terminating 0 succeeded 0 failed 3 FailureTarget=True BackoffLimitExceeded Failed=True BackoffLimitExceeded
+            33.0   still pod a: Failed (1 Error x0)
+            33.0   still pod a: Failed (1 Error x0)
+            33.0   still pod a: Failed (1 Error x0)
+            33.0   FINAL 1 jobs, 0 completed, {"BackoffLimitExceeded": 1} failed, 3 pods, 3 starts, 0 restarts, {"Error": 3}
         "#]],
     );
 }
@@ -215,30 +215,30 @@ guests:
 "
         ),
         expect![[r#"
-                0.0 ADDED job a: active 2 terminating 0 succeeded 0 failed 0
-                0.0 ADDED pod a: Running (running x0)
-                0.0 ADDED pod a: Running (running x0)
-                0.0 START a c #1
-                0.0 START a c #1
-                1.0 EXIT a c #1 137 OOMKilled
-                1.0 MODIFIED pod a: Running (running x1)
-                1.0 START a c #2
-                1.5 EXIT a c #1 0 Completed
-                1.5 MODIFIED job a: active 1 terminating 0 succeeded 1 failed 0
-                1.5 MODIFIED pod a: Succeeded (0 Completed x0)
-                3.0 EXIT a c #2 3 Error
-                3.0 MODIFIED job a: active 1 terminating 0 succeeded 1 failed 0
-                3.0 MODIFIED pod a: Running (CrashLoopBackOff x1)
-               13.0 MODIFIED job a: active 1 terminating 0 succeeded 1 failed 0
-               13.0 MODIFIED pod a: Running (running x2)
-               13.0 START a c #3
-               13.0 EXIT a c #3 0 Completed
-               13.0 MODIFIED job a: active 0 terminating 0 succeeded 2 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
-               13.0 MODIFIED pod a: Succeeded (0 Completed x2)
-               13.0 still job a: active 0 terminating 0 succeeded 2 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
-               13.0 still pod a: Succeeded (0 Completed x2)
-               13.0 still pod a: Succeeded (0 Completed x0)
-               13.0 FINAL 1 jobs, 1 completed, {} failed, 2 pods, 4 starts, 2 restarts, {"Error": 1, "OOMKilled": 1}
+            0.0    ADDED job a: active 2 terminating 0 succeeded 0 failed 0
+            0.0    ADDED pod a: Running (running x0)
+            0.0    ADDED pod a: Running (running x0)
+            0.0    START a c #1
+            0.0    START a c #1
+            1.0    EXIT a c #1 137 OOMKilled
+            1.0    MODIFIED pod a: Running (running x1)
+            1.0    START a c #2
+            1.5    EXIT a c #1 0 Completed
+            1.5    MODIFIED job a: active 1 terminating 0 succeeded 1 failed 0
+            1.5    MODIFIED pod a: Succeeded (0 Completed x0)
+            3.0    EXIT a c #2 3 Error
+            3.0    MODIFIED job a: active 1 terminating 0 succeeded 1 failed 0
+            3.0    MODIFIED pod a: Running (CrashLoopBackOff x1)
+            13.0   MODIFIED job a: active 1 terminating 0 succeeded 1 failed 0
+            13.0   MODIFIED pod a: Running (running x2)
+            13.0   START a c #3
+            13.0   EXIT a c #3 0 Completed
+            13.0   MODIFIED job a: active 0 terminating 0 succeeded 2 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
+            13.0   MODIFIED pod a: Succeeded (0 Completed x2)
+            13.0   still job a: active 0 terminating 0 succeeded 2 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
+            13.0   still pod a: Succeeded (0 Completed x2)
+            13.0   still pod a: Succeeded (0 Completed x0)
+            13.0   FINAL 1 jobs, 1 completed, {} failed, 2 pods, 4 starts, 2 restarts, {"Error": 1, "OOMKilled": 1}
         "#]],
     );
 }
@@ -262,29 +262,29 @@ actions:
 "
         ),
         expect![[r#"
-                0.0 ADDED job a: active 1 terminating 0 succeeded 0 failed 0
-                0.0 ADDED pod a: Running (running x0)
-                0.0 START a c #1
-               25.0 MODIFIED pod a: Running (running x1)
-               25.0 START a c #2
-               25.0 ADDED job b: active 1 terminating 0 succeeded 0 failed 0
-               25.0 ADDED pod b: Running (running x0)
-               25.0 START b c #1
-               25.0 REFUSED 3 422 Invalid: Job.batch "" is invalid: apiVersion: needed; that of a `Job` is `batch/v1` apiVersion=FieldValueRequired
-               25.0 REFUSED 4 422 Invalid: Job.batch "c" is invalid: [spec.backoffLimit: -1 is too few; the least is 0, spec.template.spec.containers: needed; give at least one container, spec.template.spec.restartPolicy: needed; a Job takes `Never` or `OnFailure`] spec.backoffLimit=FieldValueInvalid spec.template.spec.containers=FieldValueRequired spec.template.spec.restartPolicy=FieldValueRequired
-               25.0 REFUSED 5 404 NotFound: cronjobs.batch "d" not found
-               25.0 REFUSED 6 404 NotFound: jobs.batch "nobody" not found
-               28.0 EXIT a c #2 0 Completed
-               28.0 EXIT b c #1 0 Completed
-               28.0 MODIFIED job a: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
-               28.0 MODIFIED job b: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
-               28.0 MODIFIED pod a: Succeeded (0 Completed x1)
-               28.0 MODIFIED pod b: Succeeded (0 Completed x0)
-               28.0 still job a: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
-               28.0 still job b: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
-               28.0 still pod a: Succeeded (0 Completed x1)
-               28.0 still pod b: Succeeded (0 Completed x0)
-               28.0 FINAL 2 jobs, 2 completed, {} failed, 2 pods, 3 starts, 1 restarts, {}
+            0.0    ADDED job a: active 1 terminating 0 succeeded 0 failed 0
+            0.0    ADDED pod a: Running (running x0)
+            0.0    START a c #1
+            25.0   MODIFIED pod a: Running (running x1)
+            25.0   START a c #2
+            25.0   ADDED job b: active 1 terminating 0 succeeded 0 failed 0
+            25.0   ADDED pod b: Running (running x0)
+            25.0   START b c #1
+            25.0   REFUSED 3 422 Invalid: Job.batch "" is invalid: apiVersion: needed; that of a `Job` is `batch/v1` apiVersion=FieldValueRequired
+            25.0   REFUSED 4 422 Invalid: Job.batch "c" is invalid: [spec.backoffLimit: -1 is too few; the least is 0, spec.template.spec.containers: needed; give at least one container, spec.template.spec.restartPolicy: needed; a Job takes `Never` or `OnFailure`] spec.backoffLimit=FieldValueInvalid spec.template.spec.containers=FieldValueRequired spec.template.spec.restartPolicy=FieldValueRequired
+            25.0   REFUSED 5 404 NotFound: cronjobs.batch "d" not found
+            25.0   REFUSED 6 404 NotFound: jobs.batch "nobody" not found
+            28.0   EXIT a c #2 0 Completed
+            28.0   EXIT b c #1 0 Completed
+            28.0   MODIFIED job a: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
+            28.0   MODIFIED job b: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
+            28.0   MODIFIED pod a: Succeeded (0 Completed x1)
+            28.0   MODIFIED pod b: Succeeded (0 Completed x0)
+            28.0   still job a: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
+            28.0   still job b: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
+            28.0   still pod a: Succeeded (0 Completed x1)
+            28.0   still pod b: Succeeded (0 Completed x0)
+            28.0   FINAL 2 jobs, 2 completed, {} failed, 2 pods, 3 starts, 1 restarts, {}
         "#]],
     );
 }
@@ -297,18 +297,18 @@ fn deadlines_go_on_while_the_agent_is_down() {
             "objects: [{objects}]\nguests: [{{run: forever}}]\nactions: [{{at: 2s, crash: {{for: 5s}}}}]"
         ),
         expect![[r#"
-                0.0 ADDED job a: active 1 terminating 0 succeeded 0 failed 0
-                0.0 ADDED pod a: Running (running x0)
-                0.0 START a c #1
-                7.0 MODIFIED pod a: Running (running x1)
-                7.0 START a c #2
-               10.0 MODIFIED job a: active 0 terminating 1 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded
-               10.0 MODIFIED pod a: Running (running x1)
-               10.0 EXIT a c #2 137 Stopped
-               10.0 DELETED pod a: Running (running x1)
-               10.0 MODIFIED job a: active 0 terminating 0 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded Failed=True DeadlineExceeded
-               10.0 still job a: active 0 terminating 0 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded Failed=True DeadlineExceeded
-               10.0 FINAL 1 jobs, 0 completed, {"DeadlineExceeded": 1} failed, 1 pods, 2 starts, 1 restarts, {"Stopped": 1}
+            0.0    ADDED job a: active 1 terminating 0 succeeded 0 failed 0
+            0.0    ADDED pod a: Running (running x0)
+            0.0    START a c #1
+            7.0    MODIFIED pod a: Running (running x1)
+            7.0    START a c #2
+            10.0   MODIFIED job a: active 0 terminating 1 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded
+            10.0   MODIFIED pod a: Running (running x1)
+            10.0   EXIT a c #2 137 Stopped
+            10.0   DELETED pod a: Running (running x1)
+            10.0   MODIFIED job a: active 0 terminating 0 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded Failed=True DeadlineExceeded
+            10.0   still job a: active 0 terminating 0 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded Failed=True DeadlineExceeded
+            10.0   FINAL 1 jobs, 0 completed, {"DeadlineExceeded": 1} failed, 1 pods, 2 starts, 1 restarts, {"Stopped": 1}
         "#]],
     );
 }
@@ -324,11 +324,11 @@ fn a_clock_step_moves_no_deadline() {
     let lines = told.iter().filter_map(|entry| {
         let What::Note(note) = entry.what.as_ref()? else { return None };
         let time = Timestamp::from_second(entry.time.as_ref()?.seconds).unwrap();
-        Some(format!("{:>5} {time} {} {}\n", entry.t_ms, note.about, note.text))
+        Some(format!("{:<5} {time} {} {}\n", entry.t_ms, note.about, note.text))
     });
     expect![[r#"
-            0 2026-03-08T06:00:00Z job/a created
-         2000 2026-03-08T07:00:02Z  the clock jumps by 1h
+        0     2026-03-08T06:00:00Z job/a created
+        2000  2026-03-08T07:00:02Z  the clock jumps by 1h
         10000 2026-03-08T07:00:10Z pod/a-65jf9 c is asked to stop
         10000 2026-03-08T07:00:10Z job/a failed: DeadlineExceeded
     "#]]
@@ -341,25 +341,25 @@ fn a_guest_may_take_its_time_to_stop() {
         (
             "{after: 2s, exit: 143}",
             expect![[r#"
-                    0.0 ADDED job a: active 1 terminating 0 succeeded 0 failed 0
-                    0.0 START a c #1
-                    5.0 MODIFIED job a: active 0 terminating 1 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded
-                    7.0 EXIT a c #1 143 Error
-                    7.0 MODIFIED job a: active 0 terminating 0 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded Failed=True DeadlineExceeded
-                    7.0 still job a: active 0 terminating 0 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded Failed=True DeadlineExceeded
-                    7.0 FINAL 1 jobs, 0 completed, {"DeadlineExceeded": 1} failed, 1 pods, 1 starts, 0 restarts, {"Error": 1}
+                0.0    ADDED job a: active 1 terminating 0 succeeded 0 failed 0
+                0.0    START a c #1
+                5.0    MODIFIED job a: active 0 terminating 1 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded
+                7.0    EXIT a c #1 143 Error
+                7.0    MODIFIED job a: active 0 terminating 0 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded Failed=True DeadlineExceeded
+                7.0    still job a: active 0 terminating 0 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded Failed=True DeadlineExceeded
+                7.0    FINAL 1 jobs, 0 completed, {"DeadlineExceeded": 1} failed, 1 pods, 1 starts, 0 restarts, {"Error": 1}
             "#]],
         ),
         (
             "{after: forever}",
             expect![[r#"
-                    0.0 ADDED job a: active 1 terminating 0 succeeded 0 failed 0
-                    0.0 START a c #1
-                    5.0 MODIFIED job a: active 0 terminating 1 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded
-                    8.0 EXIT a c #1 137 Stopped
-                    8.0 MODIFIED job a: active 0 terminating 0 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded Failed=True DeadlineExceeded
-                    8.0 still job a: active 0 terminating 0 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded Failed=True DeadlineExceeded
-                    8.0 FINAL 1 jobs, 0 completed, {"DeadlineExceeded": 1} failed, 1 pods, 1 starts, 0 restarts, {"Stopped": 1}
+                0.0    ADDED job a: active 1 terminating 0 succeeded 0 failed 0
+                0.0    START a c #1
+                5.0    MODIFIED job a: active 0 terminating 1 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded
+                8.0    EXIT a c #1 137 Stopped
+                8.0    MODIFIED job a: active 0 terminating 0 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded Failed=True DeadlineExceeded
+                8.0    still job a: active 0 terminating 0 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded Failed=True DeadlineExceeded
+                8.0    FINAL 1 jobs, 0 completed, {"DeadlineExceeded": 1} failed, 1 pods, 1 starts, 0 restarts, {"Stopped": 1}
             "#]],
         ),
     ] {
@@ -380,17 +380,17 @@ fn an_image_that_is_not_there_is_waited_for() {
             job("a", "", "Never")
         ),
         expect![[r#"
-                0.0 ADDED job a: active 1 terminating 0 succeeded 0 failed 0
-                0.0 ADDED pod a: Pending (ErrImagePull x0)
-                5.0 MODIFIED job a: active 1 terminating 0 succeeded 0 failed 0
-                5.0 MODIFIED pod a: Running (running x0)
-                5.0 START a c #1
-                5.0 EXIT a c #1 0 Completed
-                5.0 MODIFIED job a: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
-                5.0 MODIFIED pod a: Succeeded (0 Completed x0)
-                9.0 still job a: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
-                9.0 still pod a: Succeeded (0 Completed x0)
-                9.0 FINAL 1 jobs, 1 completed, {} failed, 1 pods, 1 starts, 0 restarts, {}
+            0.0    ADDED job a: active 1 terminating 0 succeeded 0 failed 0
+            0.0    ADDED pod a: Pending (ErrImagePull x0)
+            5.0    MODIFIED job a: active 1 terminating 0 succeeded 0 failed 0
+            5.0    MODIFIED pod a: Running (running x0)
+            5.0    START a c #1
+            5.0    EXIT a c #1 0 Completed
+            5.0    MODIFIED job a: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
+            5.0    MODIFIED pod a: Succeeded (0 Completed x0)
+            9.0    still job a: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
+            9.0    still pod a: Succeeded (0 Completed x0)
+            9.0    FINAL 1 jobs, 1 completed, {} failed, 1 pods, 1 starts, 0 restarts, {}
         "#]],
     );
 }
@@ -401,23 +401,23 @@ fn what_runs_for_ever_ends_with_the_time_given() {
     check(
         &format!("until: 90s\nobjects: [{objects}]\nguests: [{{run: forever}}]"),
         expect![[r#"
-                0.0 ADDED job a: active 1 terminating 0 succeeded 0 failed 0
-                0.0 ADDED pod a: Running (running x0)
-                0.0 START a c #1
-               90.0 still job a: active 1 terminating 0 succeeded 0 failed 0
-               90.0 still pod a: Running (running x0)
-               90.0 FINAL 1 jobs, 0 completed, {} failed, 1 pods, 1 starts, 0 restarts, {}
+            0.0    ADDED job a: active 1 terminating 0 succeeded 0 failed 0
+            0.0    ADDED pod a: Running (running x0)
+            0.0    START a c #1
+            90.0   still job a: active 1 terminating 0 succeeded 0 failed 0
+            90.0   still pod a: Running (running x0)
+            90.0   FINAL 1 jobs, 0 completed, {} failed, 1 pods, 1 starts, 0 restarts, {}
         "#]],
     );
     check(
         &format!("objects: [{objects}]\nguests: [{{run: forever}}]"),
         expect![[r#"
-                0.0 ADDED job a: active 1 terminating 0 succeeded 0 failed 0
-                0.0 ADDED pod a: Running (running x0)
-                0.0 START a c #1
-                0.0 still job a: active 1 terminating 0 succeeded 0 failed 0
-                0.0 still pod a: Running (running x0)
-                0.0 FINAL 1 jobs, 0 completed, {} failed, 1 pods, 1 starts, 0 restarts, {}
+            0.0    ADDED job a: active 1 terminating 0 succeeded 0 failed 0
+            0.0    ADDED pod a: Running (running x0)
+            0.0    START a c #1
+            0.0    still job a: active 1 terminating 0 succeeded 0 failed 0
+            0.0    still pod a: Running (running x0)
+            0.0    FINAL 1 jobs, 0 completed, {} failed, 1 pods, 1 starts, 0 restarts, {}
         "#]],
     );
 }
@@ -483,35 +483,38 @@ actions:
 "
         ),
         expect![[r#"
-                0.0 ADDED job a: active 2 terminating 0 succeeded 0 failed 0
-                0.0 ADDED pod a: Running (running x0)
-                0.0 ADDED pod a: Running (running x0)
-                0.0 START a c #1
-                0.0 START a c #1
-                1.0 ADDED job b: active 1 terminating 0 succeeded 0 failed 0
-                1.0 ADDED pod b: Running (running x0)
-                1.0 START b c #1
-                2.0 MODIFIED job a: active 1 terminating 1 succeeded 0 failed 1
-                2.0 MODIFIED pod a: Running (running x0)
-                2.0 REFUSED 3 404 NotFound: pods "3 of job a" not found
-                4.0 EXIT a c #1 143 Error
-                4.0 DELETED pod a: Running (running x0)
-                4.0 MODIFIED job a: active 1 terminating 0 succeeded 0 failed 1
-               12.0 MODIFIED job a: active 2 terminating 0 succeeded 0 failed 1
-               12.0 ADDED pod a: Running (running x0)
-               12.0 START a c #1
-               20.0 MODIFIED job a: active 0 terminating 2 succeeded 0 failed 1
-               20.0 MODIFIED pod a: Running (running x0)
-               20.0 MODIFIED pod a: Running (running x0)
-               22.0 EXIT a c #1 143 Error
-               22.0 EXIT a c #1 143 Error
-               22.0 DELETED pod a: Running (running x0)
-               22.0 DELETED pod a: Running (running x0)
-               22.0 DELETED job a: active 0 terminating 2 succeeded 0 failed 1
-               30.0 REFUSED 5 404 NotFound: cronjobs.batch "a" not found
-               30.0 still job b: active 1 terminating 0 succeeded 0 failed 0
-               30.0 still pod b: Running (running x0)
-               30.0 FINAL 2 jobs, 0 completed, {} failed, 4 pods, 4 starts, 0 restarts, {"Error": 3}
+            0.0    ADDED job a: active 2 terminating 0 succeeded 0 failed 0
+            0.0    ADDED pod a: Running (running x0)
+            0.0    ADDED pod a: Running (running x0)
+            0.0    START a c #1
+            0.0    START a c #1
+            1.0    ADDED job b: active 1 terminating 0 succeeded 0 failed 0
+            1.0    ADDED pod b: Running (running x0)
+            1.0    START b c #1
+            2.0    MODIFIED job a: active 1 terminating 1 succeeded 0 failed 1
+            2.0    MODIFIED pod a: Running (running x0)
+            2.0    REFUSED 3 404 NotFound: pods "3 of job a" not found
+            4.0    EXIT a c #1 143 Error
+            4.0    DELETED pod a: Running (running x0)
+            4.0    MODIFIED job a: active 1 terminating 0 succeeded 0 failed 1
+            12.0   MODIFIED job a: active 2 terminating 0 succeeded 0 failed 1
+            12.0   ADDED pod a: Running (running x0)
+            12.0   START a c #1
+            20.0   MODIFIED job a: active 0 terminating 2 succeeded 0 failed 1
+            20.0   MODIFIED job b: active 0 terminating 1 succeeded 0 failed 0
+            20.0   MODIFIED pod a: Running (running x0)
+            20.0   MODIFIED pod b: Running (running x0)
+            20.0   MODIFIED pod a: Running (running x0)
+            22.0   EXIT a c #1 143 Error
+            22.0   EXIT a c #1 143 Error
+            22.0   EXIT b c #1 143 Error
+            22.0   DELETED pod a: Running (running x0)
+            22.0   DELETED pod b: Running (running x0)
+            22.0   DELETED pod a: Running (running x0)
+            22.0   DELETED job a: active 0 terminating 2 succeeded 0 failed 1
+            22.0   DELETED job b: active 0 terminating 1 succeeded 0 failed 0
+            30.0   REFUSED 5 404 NotFound: cronjobs.batch "a" not found
+            30.0   FINAL 2 jobs, 0 completed, {} failed, 4 pods, 4 starts, 0 restarts, {"Error": 4}
         "#]],
     );
 }
@@ -537,26 +540,26 @@ actions:
 "
         ),
         expect![[r#"
-                0.0 ADDED job a: active 2 terminating 0 succeeded 0 failed 0
-                0.0 ADDED pod a: Running (running x0)
-                0.0 ADDED pod a: Pending
-                0.0 START a c #1
-                5.0 EXIT a c #1 0 Completed
-                5.0 MODIFIED job a: active 1 terminating 0 succeeded 1 failed 0
-                5.0 MODIFIED pod a: Succeeded (0 Completed x0)
-                5.0 MODIFIED pod a: Running (running x0)
-                5.0 START a c #1
-                7.0 MODIFIED pod a: Running (running x0)
-                8.0 REFUSED 2 400 BadRequest: Job.batch "a" is invalid: spec.backoffLimit: expected a whole number, got the string "x" spec.backoffLimit=FieldValueTypeInvalid
-                8.0 REFUSED 3 422 Invalid: Job.batch "a" is invalid: spec.completions: cannot change once the object exists; delete it and create it anew spec.completions=FieldValueInvalid
-                8.0 MODIFIED job a: active 1 terminating 0 succeeded 1 failed 0
-               10.0 EXIT a c #1 1 Error
-               10.0 MODIFIED job a: active 0 terminating 0 succeeded 1 failed 1 FailureTarget=True PodFailurePolicy Failed=True PodFailurePolicy
-               10.0 MODIFIED pod a: Failed (1 Error x0)
-               10.0 still job a: active 0 terminating 0 succeeded 1 failed 1 FailureTarget=True PodFailurePolicy Failed=True PodFailurePolicy
-               10.0 still pod a: Succeeded (0 Completed x0)
-               10.0 still pod a: Failed (1 Error x0)
-               10.0 FINAL 1 jobs, 0 completed, {"PodFailurePolicy": 1} failed, 2 pods, 2 starts, 0 restarts, {"Error": 1}
+            0.0    ADDED job a: active 2 terminating 0 succeeded 0 failed 0
+            0.0    ADDED pod a: Running (running x0)
+            0.0    ADDED pod a: Pending
+            0.0    START a c #1
+            5.0    EXIT a c #1 0 Completed
+            5.0    MODIFIED job a: active 1 terminating 0 succeeded 1 failed 0
+            5.0    MODIFIED pod a: Succeeded (0 Completed x0)
+            5.0    MODIFIED pod a: Running (running x0)
+            5.0    START a c #1
+            7.0    MODIFIED pod a: Running (running x0)
+            8.0    REFUSED 2 400 BadRequest: Job.batch "a" is invalid: spec.backoffLimit: expected a whole number, got the string "x" spec.backoffLimit=FieldValueTypeInvalid
+            8.0    REFUSED 3 422 Invalid: Job.batch "a" is invalid: spec.completions: cannot change once the object exists; delete it and create it anew spec.completions=FieldValueInvalid
+            8.0    MODIFIED job a: active 1 terminating 0 succeeded 1 failed 0
+            10.0   EXIT a c #1 1 Error
+            10.0   MODIFIED job a: active 0 terminating 0 succeeded 1 failed 1 FailureTarget=True PodFailurePolicy Failed=True PodFailurePolicy
+            10.0   MODIFIED pod a: Failed (1 Error x0)
+            10.0   still job a: active 0 terminating 0 succeeded 1 failed 1 FailureTarget=True PodFailurePolicy Failed=True PodFailurePolicy
+            10.0   still pod a: Succeeded (0 Completed x0)
+            10.0   still pod a: Failed (1 Error x0)
+            10.0   FINAL 1 jobs, 0 completed, {"PodFailurePolicy": 1} failed, 2 pods, 2 starts, 0 restarts, {"Error": 1}
         "#]],
     );
 }

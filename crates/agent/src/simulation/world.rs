@@ -186,7 +186,10 @@ impl<'a> World<'a> {
             }
         }
         let (engine, applied) = Engine::open(Box::new(store), self.config.clone(), self.now())?;
-        self.reader = Some(engine.reader());
+        let reader = engine.reader();
+        // What a commit changed is told at once.
+        reader.forget_changes();
+        self.reader = Some(reader);
         self.engine = Some(engine);
         let more = applied.more;
         self.follow(applied)?;

@@ -18,13 +18,14 @@ pub fn encode(shape: &'static Shape, message: &DynamicMessage) -> Map<String, Js
 
 fn write(shape: &'static Shape, message: &DynamicMessage, object: &mut Map<String, Json>) {
     for field in &shape.fields {
-        let value = message.get_field(&field.descriptor);
+        // Most fields of most objects are not set, and the default of a message is made anew each time.
+        let is_set = message.has_field(&field.descriptor);
         if let Some(inner) = field.inline() {
-            if let Value::Message(message) = &*value {
+            if let Value::Message(message) = &*message.get_field(&field.descriptor) {
                 write(inner, message, object);
             }
-        } else if message.has_field(&field.descriptor) || field.options.always {
-            let json = values(field, &value);
+        } else if is_set || field.options.always {
+            let json = values(field, &message.get_field(&field.descriptor));
             if !json.is_null() {
                 object.insert(field.name.clone(), json);
             }
