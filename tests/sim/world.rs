@@ -294,18 +294,9 @@ impl World {
         let mut events = VecDeque::new();
         asks.retain(|ask| ask.event().map(|event| events.push_back(event)).is_some());
         for ask in &asks {
-            let expires =
-                |job: &Job| job.spec.as_ref().is_some_and(|spec| spec.ttl_seconds_after_finished.is_some());
-            let goes = match ask {
-                Ask::DeleteJob { .. } => true,
-                // One that finished long ago goes at once.
-                Ask::Replace { job, .. } => expires(job),
-                Ask::Create { .. }
-                | Ask::DeletePod { .. }
-                | Ask::PushImage { .. }
-                | Ask::DeleteImage { .. } => false,
-            };
-            if goes && let Some(job) = ask.job().and_then(|key| self.checker.job(&key)) {
+            if let Ask::DeleteJob { key, .. } = ask
+                && let Some(job) = self.checker.job(key)
+            {
                 let uid = job.metadata.as_ref().map_or(String::new(), |meta| meta.uid.clone());
                 self.checker.doomed.insert(uid);
             }

@@ -117,6 +117,7 @@ impl Engine {
         self.job_uids.remove(&entry.uid);
         self.starved.remove(&ordinal);
         self.dirty_jobs.remove(&ordinal);
+        self.jobs_of_next_commit.remove(&ordinal);
         self.jobs_to_count.remove(&ordinal);
         self.orphaning.remove(&ordinal);
         self.charge_live(entry.charged, 0);

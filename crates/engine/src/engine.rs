@@ -167,6 +167,8 @@ pub struct Engine {
     pub(crate) timers: BTreeSet<(Steady, Subject)>,
     // To be looked at, in this commit or, if it is full, the next.
     pub(crate) dirty_jobs: BTreeSet<u64>,
+    /// To be looked at in the next commit: what this one says of them is to be seen before they go.
+    pub(crate) jobs_of_next_commit: BTreeSet<u64>,
     /// Those with Pods that have finished and were not counted yet.
     pub(crate) jobs_to_count: BTreeSet<u64>,
     pub(crate) dirty_pods: BTreeSet<u64>,
@@ -224,6 +226,7 @@ impl Engine {
             starved: BTreeSet::new(),
             timers: BTreeSet::new(),
             dirty_jobs: BTreeSet::new(),
+            jobs_of_next_commit: BTreeSet::new(),
             jobs_to_count: BTreeSet::new(),
             dirty_pods: BTreeSet::new(),
             admit_again: true,
@@ -269,6 +272,7 @@ impl Engine {
             return Ok(applied);
         }
         self.look_for_room(now)?;
+        self.dirty_jobs.append(&mut self.jobs_of_next_commit);
         let mut tx = Transaction::new(now);
         while !tx.is_full() {
             let Some(event) = events.pop_front() else { break };
@@ -416,6 +420,7 @@ impl Engine {
         self.timers.first().is_some_and(|(due, _)| *due <= now)
             || !self.dirty_pods.is_empty()
             || !self.dirty_jobs.is_empty()
+            || !self.jobs_of_next_commit.is_empty()
             || !self.jobs_to_count.is_empty()
             || !self.doomed.is_empty()
             || !self.orphaning.is_empty()

@@ -299,7 +299,10 @@ impl Engine {
         } else if plan.more {
             self.dirty_jobs.insert(ordinal);
         }
-        if plan.expired {
+        if plan.expired && tx.touched_jobs.contains_key(&ordinal) {
+            // As on a cluster, whoever watches sees that it finished before it goes.
+            self.jobs_of_next_commit.insert(ordinal);
+        } else if plan.expired {
             self.begin_deletion(ordinal, Propagation::Foreground, tx);
         }
         if plan.remove && self.is_deserted(ordinal) {
