@@ -124,7 +124,7 @@ async fn an_update_changes_what_may_change_and_names_what_may_not() {
     assert_eq!(updated.metadata.as_ref().unwrap().labels["tier"], "edge");
     assert_eq!(answered, updated, "an update answers the Job as stored");
     let filter = ObjectFilter { label_selector: "tier=edge".to_owned(), ..ObjectFilter::default() };
-    let list = JobServiceListRequest { filter: Some(filter) };
+    let list = JobServiceListRequest { filter: Some(filter), ..JobServiceListRequest::default() };
     assert_eq!(client.jobs().list(list).await.unwrap().into_inner().jobs, [updated]);
 
     check_refused(
@@ -229,7 +229,7 @@ async fn a_selector_that_is_none_is_refused_with_its_path() {
             field_selector: fields.to_owned(),
             ..ObjectFilter::default()
         };
-        JobServiceListRequest { filter: Some(filter) }
+        JobServiceListRequest { filter: Some(filter), ..JobServiceListRequest::default() }
     };
     check_refused(
         client.jobs().list(list("a in (b", "")).await,

@@ -180,7 +180,8 @@ impl Acknowledged {
         let request =
             api::pb::wick::v1::JobServiceGetRequest { name: "work".to_owned(), ..Default::default() };
         let job = client.jobs().get(request).await.unwrap().into_inner().job.unwrap();
-        let request = PodServiceListRequest { filter: Some(pods_of("work")) };
+        let request =
+            PodServiceListRequest { filter: Some(pods_of("work")), ..PodServiceListRequest::default() };
         let pods = client.pods().list(request).await.unwrap().into_inner().pods;
         self.check_work(&job, &pods);
     }

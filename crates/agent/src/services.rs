@@ -5,6 +5,7 @@ mod images;
 mod jobs;
 mod manifests;
 mod node;
+mod page;
 mod pods;
 mod select;
 mod simulation;

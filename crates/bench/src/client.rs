@@ -136,7 +136,8 @@ impl Client {
 
     /// The first line that the only Pod of the Job `job` wrote; the Job has finished.
     pub(crate) async fn finished_line(&self, job: &str) -> Result<String> {
-        let request = PodServiceListRequest { filter: Some(pods_of(job)) };
+        let request =
+            PodServiceListRequest { filter: Some(pods_of(job)), ..PodServiceListRequest::default() };
         let list = PodServiceClient::new(self.channel.clone()).list(request).await?.into_inner();
         let pod = list.pods.first().with_context(|| format!("job `{job}` has no Pod"))?;
         self.line(name(pod), false).await

@@ -114,12 +114,28 @@ pub(crate) async fn list(agent: &Agent, kind: Kind, filter: ObjectFilter) -> Res
     let filter = Some(filter);
     Ok(match kind {
         Kind::Job => {
-            let listed = agent.jobs().list(JobServiceListRequest { filter }).await?.into_inner();
-            listed.jobs.into_iter().map(|job| Object::Job(Box::new(job))).collect()
+            let mut all = Vec::new();
+            let mut request = JobServiceListRequest { filter, ..JobServiceListRequest::default() };
+            loop {
+                let listed = agent.jobs().list(request.clone()).await?.into_inner();
+                all.extend(listed.jobs.into_iter().map(|job| Object::Job(Box::new(job))));
+                if listed.continue_token.is_empty() {
+                    break all;
+                }
+                request.continue_token = listed.continue_token;
+            }
         }
         Kind::Pod => {
-            let listed = agent.pods().list(PodServiceListRequest { filter }).await?.into_inner();
-            listed.pods.into_iter().map(|pod| Object::Pod(Box::new(pod))).collect()
+            let mut all = Vec::new();
+            let mut request = PodServiceListRequest { filter, ..PodServiceListRequest::default() };
+            loop {
+                let listed = agent.pods().list(request.clone()).await?.into_inner();
+                all.extend(listed.pods.into_iter().map(|pod| Object::Pod(Box::new(pod))));
+                if listed.continue_token.is_empty() {
+                    break all;
+                }
+                request.continue_token = listed.continue_token;
+            }
         }
         Kind::Event => {
             let listed = agent.events().list(EventServiceListRequest { filter }).await?.into_inner();

@@ -21,6 +21,13 @@ pub(crate) fn object(prefix: &[u8], key: &ObjectKey) -> Vec<u8> {
     bytes
 }
 
+/// What [`object`] made.
+pub(crate) fn object_key(prefix: &[u8], key: &[u8]) -> Option<ObjectKey> {
+    let text = std::str::from_utf8(key.strip_prefix(prefix)?).ok()?;
+    let (namespace, name) = text.split_once('/')?;
+    Some(ObjectKey::new(namespace, name))
+}
+
 /// Every record of a kind, or of a kind in one namespace.
 pub(crate) fn range(prefix: &[u8], namespace: &str) -> Vec<u8> {
     let mut bytes = prefix.to_vec();

@@ -30,4 +30,4 @@ pub use engine::{Applied, Config, Engine, OpenError, PodUids, Recovered, StoredT
 pub use event::{Event, ObjectKey, Outcome, Propagation, Rejected, Reply, WriteMode};
 pub use limits::{LOG_BLOCK, Limits};
 pub use records::StoredRecord;
-pub use view::{CHANGES, CHANGES_BYTES, Change, Counts, Expired, Kind, Object, Reader};
+pub use view::{CHANGES, CHANGES_BYTES, Change, Counts, Expired, Kind, Object, Page, Reader};

@@ -125,6 +125,67 @@ pub struct Counts {
     pub pods_waiting: u32,
 }
 
+/// A part of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Only what comes after this; `None` for the first part.
+    pub after: Option<ObjectKey>,
+    /// At most so many objects.
+    pub most: usize,
+    /// At most so many bytes as encoded, but one object at least.
+    pub bytes: usize,
+}
+
+impl Default for Page {
+    /// The whole list.
+    fn default() -> Page {
+        Page { after: None, most: usize::MAX, bytes: usize::MAX }
+    }
+}
+
+/// The first objects of a page, while they are found in any order.
+struct Part<'a> {
+    page: &'a Page,
+    found: BTreeMap<ObjectKey, Arc<Pod>>,
+    bytes: usize,
+    /// There was something after them that did not fit.
+    more: bool,
+}
+
+impl<'a> Part<'a> {
+    fn new(page: &'a Page) -> Part<'a> {
+        Part { page, found: BTreeMap::new(), bytes: 0, more: false }
+    }
+
+    /// Something did not fit: what comes after all of it is not wanted.
+    fn is_full(&self) -> bool {
+        self.more
+    }
+
+    fn wants(&self, key: &ObjectKey) -> bool {
+        let begun = self.page.after.as_ref().is_none_or(|after| key > after);
+        let last = self.found.last_key_value().map(|(last, _)| last);
+        begun && !(self.more && last.is_some_and(|last| key > last))
+    }
+
+    fn add(&mut self, key: ObjectKey, pod: Arc<Pod>) {
+        self.bytes = self.bytes.saturating_add(pod.encoded_len());
+        if let Some(before) = self.found.insert(key, pod) {
+            self.bytes -= before.encoded_len();
+        }
+        while self.found.len() > self.page.most || self.found.len() > 1 && self.bytes > self.page.bytes {
+            let Some((_, last)) = self.found.pop_last() else { break };
+            self.bytes -= last.encoded_len();
+            self.more = true;
+        }
+    }
+
+    fn finish(self) -> (Vec<Arc<Pod>>, Option<ObjectKey>) {
+        let next = self.found.last_key_value().filter(|_| self.more).map(|(key, _)| key.clone());
+        (self.found.into_values().collect(), next)
+    }
+}
+
 /// Reads what was committed, from any thread. Cheap to clone.
 #[derive(Clone)]
 pub struct Reader {
@@ -226,34 +287,60 @@ impl Reader {
         namespace: &str,
         select: impl Fn(&Pod) -> bool,
     ) -> Result<(Vec<Arc<Pod>>, u64), StoreError> {
+        let (pods, revision, _) = self.pods_page(namespace, &Page::default(), select)?;
+        Ok((pods, revision))
+    }
+
+    /// A part of [`Reader::pods`], and after which Pod the next one begins, if there is one. What it holds beside its result
+    /// is bounded, and Pods on disk that are not in it are not looked into as far as their keys say so.
+    #[expect(clippy::type_complexity, reason = "three things that are taken apart at once")]
+    pub fn pods_page(
+        &self,
+        namespace: &str,
+        page: &Page,
+        select: impl Fn(&Pod) -> bool,
+    ) -> Result<(Vec<Arc<Pod>>, u64, Option<ObjectKey>), StoreError> {
         let (live, revision) = {
             let view = self.read();
             (view.pods.clone(), view.revision)
         };
-        let mut found: BTreeMap<ObjectKey, Arc<Pod>> = BTreeMap::new();
+        let mut part = Part::new(page);
+        for (key, pod) in &live {
+            let lives_here = namespace.is_empty() || key.namespace == namespace;
+            if lives_here && part.wants(key) && select(pod) {
+                part.add(key.clone(), pod.clone());
+            }
+        }
         let prefix = keys::range(keys::PODS, namespace);
-        let mut after: Option<Vec<u8>> = None;
+        // Within a namespace the store has them in order, so what came before need not be read again.
+        let begin = page.after.as_ref().filter(|_| !namespace.is_empty());
+        let mut after: Option<Vec<u8>> = begin.map(|key| keys::object(keys::PODS, key));
         loop {
-            let page = self.history.scan(&prefix, after.as_deref(), PAGE)?;
-            let last = page.len() < PAGE;
-            after = page.last().map(|(key, _)| key.clone());
-            for (_, bytes) in page {
-                let Some(pod) = PodRecord::decode(bytes.as_slice()).ok().and_then(|record| record.pod) else {
+            let found = self.history.scan(&prefix, after.as_deref(), PAGE)?;
+            let mut last = found.len() < PAGE;
+            after = found.last().map(|(key, _)| key.clone());
+            for (at, bytes) in found {
+                let Some(key) = keys::object_key(keys::PODS, &at) else { continue };
+                if !part.wants(&key) {
+                    // Nothing after it is wanted either.
+                    last |= !namespace.is_empty() && part.is_full();
                     continue;
-                };
-                let key = pod_key(&pod);
+                }
                 // What is in memory is newer; what was made since the list began belongs to a later revision.
-                if !live.contains_key(&key) && version(&pod) <= revision && select(&pod) {
-                    found.insert(key, Arc::new(pod));
+                if live.contains_key(&key) {
+                    continue;
+                }
+                let pod = PodRecord::decode(bytes.as_slice()).ok().and_then(|record| record.pod);
+                if let Some(pod) = pod.filter(|pod| version(pod) <= revision && select(pod)) {
+                    part.add(key, Arc::new(pod));
                 }
             }
             if last {
                 break;
             }
         }
-        let lives_here = |key: &ObjectKey| namespace.is_empty() || key.namespace == namespace;
-        found.extend(live.into_iter().filter(|(key, pod)| lives_here(key) && select(pod)));
-        Ok((found.into_values().collect(), revision))
+        let (pods, next) = part.finish();
+        Ok((pods, revision, next))
     }
 
     /// Up to `limit` changes of a kind after `since`, oldest first, and the revision up to which there is nothing else.

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use api::pb::wick::v1::{Image, ImageRecord};
 use common::{Node, manifest, new_job};
-use engine::{Config, Effect, Event, Limits, ObjectKey, Propagation, Rejected, Reply, WriteMode};
+use engine::{Config, Effect, Event, Limits, ObjectKey, Page, Propagation, Rejected, Reply, WriteMode};
 use sched::{Exit, Now};
 
 fn node() -> Node {
@@ -247,4 +247,40 @@ fn finished_pods_are_collected_by_what_they_take_of_the_disk() {
     node.crash();
     node.boot();
     assert_eq!(node.phases(), [("Succeeded".to_owned(), 9)].into(), "what they take is recorded");
+}
+
+#[test]
+fn a_list_in_parts_has_every_pod_once() {
+    let mut node = node();
+    for name in ["a", "b-1"] {
+        let text = manifest("completions: 600, parallelism: 300", "Never");
+        let metadata = format!("name: job, namespace: {name}");
+        node.create(&text.replace("name: job", &metadata)).unwrap();
+        node.end_all(&Exit::Code(0));
+    }
+    let reader = node.engine().reader();
+    let names = |pods: Vec<std::sync::Arc<api::pb::k8s::core::v1::Pod>>| {
+        let metas = pods.iter().map(|pod| pod.metadata.clone().unwrap());
+        metas.map(|meta| ObjectKey::new(meta.namespace, meta.name)).collect::<Vec<_>>()
+    };
+    for namespace in ["", "a", "b-1", "none"] {
+        let whole = names(reader.pods(namespace, |_| true).unwrap().0);
+        for (most, bytes) in [(1000, usize::MAX), (97, usize::MAX), (usize::MAX, 50_000), (1000, 1)] {
+            if bytes == 1 && namespace != "a" {
+                continue;
+            }
+            let mut page = Page { most, bytes, after: None };
+            let mut parts = Vec::new();
+            loop {
+                let (part, _, next) = reader.pods_page(namespace, &page, |_| true).unwrap();
+                assert!(part.len() <= most && (!part.is_empty() || whole.is_empty()));
+                parts.extend(names(part));
+                page.after = next;
+                if page.after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(parts, whole, "{namespace} {most} {bytes}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ use tonic::{Code, Request, Response, Status};
 
 use super::select::Filter;
 use super::watch::{Answers, Watched, watch};
-use super::{Agent, key, status};
+use super::{Agent, key, page, status};
 
 const KIND: &str = "jobs.batch";
 
@@ -147,10 +147,12 @@ impl JobService for Agent {
         &self,
         request: Request<JobServiceListRequest>,
     ) -> Result<Response<JobServiceListResponse>, Status> {
-        let filter = Filter::parse::<Job>(request.into_inner().filter)?;
+        let JobServiceListRequest { filter, limit, continue_token } = request.into_inner();
+        let filter = Filter::parse::<Job>(filter)?;
+        let page = page::parse(limit, &continue_token)?;
         let (jobs, revision) = Job::list(&self.reader, &filter)?;
-        let jobs = jobs.into_iter().map(Arc::unwrap_or_clone).collect();
-        Ok(Response::new(JobServiceListResponse { jobs, revision }))
+        let (jobs, next) = page::cut(jobs, &page);
+        Ok(Response::new(JobServiceListResponse { jobs, revision, continue_token: page::token(next) }))
     }
 
     async fn update(

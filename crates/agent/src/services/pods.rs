@@ -15,8 +15,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::select::Filter;
-use super::watch::{Answers, Watched, list, watch};
-use super::{Agent, key, status};
+use super::watch::{Answers, Watched, watch};
+use super::{Agent, key, page, status};
 use crate::logs::LogReader;
 
 const KIND: &str = "pods";
@@ -36,10 +36,16 @@ impl PodService for Agent {
         &self,
         request: Request<PodServiceListRequest>,
     ) -> Result<Response<PodServiceListResponse>, Status> {
-        let filter = Filter::parse::<Pod>(request.into_inner().filter)?;
-        let (pods, revision) = list::<Pod>(&self.reader, &filter).await?;
+        let PodServiceListRequest { filter, limit, continue_token } = request.into_inner();
+        let filter = Filter::parse::<Pod>(filter)?;
+        let page = page::parse(limit, &continue_token)?;
+        let reader = self.reader.clone();
+        let listed = move || reader.pods_page(&filter.namespace, &page, |pod| filter.selects(pod));
+        let listed = tokio::task::spawn_blocking(listed).await;
+        let listed = listed.map_err(|error| Status::internal(format!("cannot list: {error}")))?;
+        let (pods, revision, next) = listed.map_err(|error| status::unreadable(&error))?;
         let pods = pods.into_iter().map(Arc::unwrap_or_clone).collect();
-        Ok(Response::new(PodServiceListResponse { pods, revision }))
+        Ok(Response::new(PodServiceListResponse { pods, revision, continue_token: page::token(next) }))
     }
 
     type WatchStream = Answers<PodServiceWatchResponse>;
