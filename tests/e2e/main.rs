@@ -25,6 +25,7 @@ mod grpc_patch;
 mod grpc_watch;
 mod kill;
 mod packaging;
+mod pods;
 mod readme;
 mod recovery;
 mod semantics;

@@ -35,6 +35,7 @@ impl Device {
             config: Config {
                 node_name: "edge-1".into(),
                 fresh_instance_id: "0123456789abcdef0123456789abcdef".into(),
+                node_labels: std::collections::BTreeMap::new(),
                 allocatable: Room { pods: guests, guests, cpu_millis: 2000, memory_bytes: 1 << 30 },
                 limits,
             },

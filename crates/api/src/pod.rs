@@ -39,6 +39,9 @@ pub fn from_template(job: &Job, name: &str, uid: &str, now: Timestamp) -> Pod {
             }
         }
     }
+    if !spec.priority_class_name.is_empty() {
+        spec.priority = priority(&spec.priority_class_name);
+    }
     Pod {
         metadata: Some(ObjectMeta {
             name: name.to_owned(),
@@ -93,6 +96,18 @@ pub fn set_index(pod: &mut Pod, job_name: &str, index: u32) {
                 value_from: Some(source),
             });
         }
+    }
+}
+
+/// How important Pods of this class are; `None` if there is no such class.
+///
+/// These are Kubernetes' own two; others cannot be made here.
+pub fn priority(class: &str) -> Option<i32> {
+    match class {
+        "" => Some(0),
+        "system-node-critical" => Some(2_000_001_000),
+        "system-cluster-critical" => Some(2_000_000_000),
+        _ => None,
     }
 }
 

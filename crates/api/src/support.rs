@@ -258,7 +258,7 @@ spec:
                 refused spec.template.spec.securityContext.runAsUser: guests have no user; remove it
                 refused spec.template.spec.securityContext.supplementalGroups: guests have no group; remove it
                 refused spec.template.spec.securityContext.sysctls: guests share the device's kernel settings; remove them
-                refused spec.template.spec.priority: not supported yet; Pods are admitted in order
+                refused spec.template.spec.priority: the number follows from priorityClassName; give that
                 refused spec.template.spec.runtimeClassName: there is one runtime, for WASI; remove it
                 refused spec.template.spec.os.name: guests run on the device's system; remove it
             "#]],
@@ -295,7 +295,6 @@ spec:
                 warning spec.template.spec.containers[0].securityContext.seccompProfile.type: has no effect: guests make no system calls of their own
                 warning spec.template.spec.containers[0].tty: has no effect: guests have no terminal
                 warning spec.template.spec.dnsPolicy: has no effect: names are looked up by the device's resolver
-                warning spec.template.spec.nodeSelector: has no effect: there is one node, and it takes every Pod
                 warning spec.template.spec.automountServiceAccountToken: has no effect: guests have no account, and so no token
                 warning spec.template.spec.imagePullSecrets: has no effect: images are pushed to the device, so no registry is asked
                 warning spec.template.spec.schedulerName: has no effect: there is one node, so nothing is scheduled

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use api::pb::wick::v1::{ImageRecord, JobRecord, MetaRecord, PodRecord};
-use sched::node::Room;
+use sched::node::{Queue, Room};
 use sched::{Now, Steady};
 use sha2::{Digest, Sha256};
 
@@ -36,6 +36,8 @@ pub struct Config {
     pub node_name: String,
     /// Identity for a store that has none yet: 32 hexadecimal digits, never used before.
     pub fresh_instance_id: String,
+    /// Its labels: what a Pod's `nodeSelector` asks for must be among them.
+    pub node_labels: BTreeMap<String, String>,
     /// What the node shares out among Pods.
     pub allocatable: Room,
     /// What it takes at most.
@@ -155,7 +157,7 @@ pub struct Engine {
     pub(crate) held: Option<Box<Prepared>>,
 
     /// Pods that wait for room, in the order they are taken.
-    pub(crate) waiting: BTreeSet<u64>,
+    pub(crate) waiting: Queue,
     /// Pods with a container whose image the node does not have.
     pub(crate) waiting_for_image: BTreeSet<u64>,
     /// What admitted Pods share.
@@ -219,7 +221,7 @@ impl Engine {
             recovered: Recovered::default(),
             pause: Pause::default(),
             held: None,
-            waiting: BTreeSet::new(),
+            waiting: Queue::default(),
             waiting_for_image: BTreeSet::new(),
             used: Room::default(),
             guests_running: 0,

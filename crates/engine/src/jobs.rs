@@ -267,7 +267,7 @@ impl Engine {
             return;
         }
         let (counted, exits) = self.exits(ordinal, tx.now);
-        let paused = self.pause.begins_nothing();
+        let paused = self.pause.begins_nothing() || self.unknown_class(ordinal).is_some();
         let pod_bytes = self.jobs.get(&ordinal).map_or(0, |entry| entry.pod_bytes);
         let spare = if paused { 0 } else { self.spare_pods(pod_bytes) };
         let Some(entry) = self.jobs.get_mut(&ordinal) else { return };
@@ -409,14 +409,22 @@ impl Engine {
         self.make_pod(job, key, &object, seed, tx);
     }
 
+    /// The priority class that a Job's Pods name and that does not exist: as on a cluster, no Pod is made then.
+    fn unknown_class(&self, ordinal: u64) -> Option<&str> {
+        let spec = self.jobs.get(&ordinal)?.object.spec.as_ref()?;
+        let class = &spec.template.as_ref()?.spec.as_ref()?.priority_class_name;
+        api::pod::priority(class).is_none().then_some(class)
+    }
+
     fn starve(&mut self, ordinal: u64, tx: &mut Transaction) {
         if self.starved.insert(ordinal)
             && !self.pause.draining
             && let Some(entry) = self.jobs.get(&ordinal)
         {
-            let why = match self.short_of_room() {
-                Some(why) => why.to_owned(),
-                None => self.no_spare_pods(entry.pod_bytes),
+            let why = match (self.unknown_class(ordinal), self.short_of_room()) {
+                (Some(class), _) => format!("no PriorityClass with name {class} was found"),
+                (None, Some(why)) => why.to_owned(),
+                (None, None) => self.no_spare_pods(entry.pod_bytes),
             };
             let message = format!("Error creating: {why}");
             tx.note(entry.reference(), COMPONENT, true, "FailedCreate", message);

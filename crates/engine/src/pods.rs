@@ -159,7 +159,7 @@ impl Engine {
             *first = log_bytes;
         }
         self.charge_live(0, entry.charged);
-        entry.lack = self.config.allocatable.lacks(entry.room);
+        entry.lack = self.never_has(&entry);
         if entry.state.started.is_some() && !entry.state.is_finished() && entry.state.can_start() {
             self.used = self.used.plus(entry.take_place());
         }
@@ -170,6 +170,16 @@ impl Engine {
         for (container, image) in state.containers.iter_mut().zip(api::pod::images(object)) {
             container.image_present = self.find_image(image).is_some();
         }
+    }
+
+    /// What the node lacks for a Pod, however empty it is.
+    fn never_has(&self, entry: &PodEntry) -> Option<Lack> {
+        let spec = entry.object.spec.as_ref();
+        let mut wanted = spec.into_iter().flat_map(|spec| &spec.node_selector);
+        if wanted.any(|(name, value)| self.config.node_labels.get(name) != Some(value)) {
+            return Some(Lack::Labels);
+        }
+        self.config.allocatable.lacks(entry.room)
     }
 
     /// Takes a Pod into memory, and its share into its Job's sums.
@@ -185,9 +195,9 @@ impl Engine {
                 self.jobs_to_count.insert(job_ordinal);
             }
         }
-        let fits = self.config.allocatable.lacks(entry.room).is_none();
+        let fits = self.never_has(&entry).is_none();
         if entry.state.started.is_none() && !entry.state.is_finished() && fits {
-            self.waiting.insert(ordinal);
+            self.waiting.insert(ordinal, entry.state.priority);
         }
         // Also for a container whose turn has not come: nobody looks again when it has.
         if entry.state.containers.iter().any(|container| !container.image_present) {
@@ -238,10 +248,17 @@ impl Engine {
         self.look_for_images(&object, &mut state);
         let mut entry = PodEntry::new(key.clone(), Some(job), object, state, false);
         self.charge_live(0, entry.charged);
-        entry.lack = self.config.allocatable.lacks(entry.room);
+        entry.lack = self.never_has(&entry);
         if let Some(lack) = entry.lack {
-            let message =
-                format!("0/1 nodes are available: the node never has {}", missing(lack, entry.room));
+            let message = match lack {
+                Lack::Labels => {
+                    "0/1 nodes are available: the node does not have the labels of the Pod's nodeSelector"
+                        .to_owned()
+                }
+                Lack::Pods | Lack::Guests | Lack::Cpu | Lack::Memory => {
+                    format!("0/1 nodes are available: the node never has {}", missing(lack, entry.room))
+                }
+            };
             tx.note(entry.reference(), SCHEDULER, true, "FailedScheduling", message);
         }
         tx.touch_pod(ordinal, entry.bytes());
@@ -439,9 +456,9 @@ impl Engine {
         let rooms = self
             .waiting
             .iter()
-            .filter_map(|pod| self.pods.get(pod))
+            .filter_map(|pod| self.pods.get(&pod))
             .map(|pod| if pod.state.can_start() { pod.room } else { Room::default() });
-        let head = self.waiting.first().and_then(|pod| self.pods.get(pod));
+        let head = self.waiting.first().and_then(|pod| self.pods.get(&pod));
         let portion = tx.room_for(head.map_or(0, PodEntry::bytes));
         let (fit, lack) = node::admit(rooms.take(portion), free);
         if fit == portion && self.waiting.len() > portion {
@@ -461,7 +478,7 @@ impl Engine {
             self.dirty_pods.insert(ordinal);
         }
         if let Some(lack) = lack
-            && let Some(ordinal) = self.waiting.first().copied()
+            && let Some(ordinal) = self.waiting.first()
             && let Some(entry) = self.pods.get_mut(&ordinal)
             && entry.lack.replace(lack) != Some(lack)
         {
@@ -541,5 +558,6 @@ fn missing(lack: Lack, room: Room) -> String {
         Lack::Guests => format!("places for guests; it needs {}", room.guests),
         Lack::Cpu => format!("cpu; it requests {}m", room.cpu_millis),
         Lack::Memory => format!("memory; it requests {} bytes", room.memory_bytes),
+        Lack::Labels => "labels of its nodeSelector".to_owned(),
     }
 }

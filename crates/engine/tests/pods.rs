@@ -234,3 +234,59 @@ fn a_condition_that_was_set_stays_over_a_restart() {
           main Running x1 ready"#]],
     );
 }
+
+/// A Job of this name whose Pod asks for the whole node.
+fn whole(name: &str, pod: &str) -> String {
+    format!(
+        "{{apiVersion: batch/v1, kind: Job, metadata: {{name: {name}}}, spec: {{template: {{spec: {{restartPolicy: Never, \
+         {pod} containers: [{{name: main, image: hello, resources: {{requests: {{cpu: '4'}}}}}}]}}}}}}}}"
+    )
+}
+
+#[test]
+fn important_pods_are_let_in_before_older_ones() {
+    let mut node = Node::new();
+    node.push_image("hello");
+    for (name, class) in
+        [("a", ""), ("b", ""), ("c", "system-cluster-critical"), ("d", "system-node-critical")]
+    {
+        let class = if class.is_empty() { String::new() } else { format!("priorityClassName: {class},") };
+        node.create(&whole(name, &class)).unwrap();
+    }
+    let mut order = Vec::new();
+    while let Some(start) = node.running.values().next() {
+        assert_eq!(node.running.len(), 1);
+        order.push(start.pod[..1].to_owned());
+        node.end_all(&Exit::Code(0));
+    }
+    assert_eq!(order, ["a", "d", "c", "b"]);
+    let priorities: Vec<_> = node.pods().iter().map(|pod| pod.spec.clone().unwrap().priority).collect();
+    assert_eq!(priorities, [None, None, Some(2_000_000_000), Some(2_000_001_000)]);
+}
+
+#[test]
+fn a_class_that_does_not_exist_makes_no_pod_and_the_job_waits() {
+    let mut node = Node::new();
+    node.push_image("hello");
+    node.create(&whole("job", "priorityClassName: mine,")).unwrap();
+    assert_eq!(node.pods().len(), 0);
+    assert_eq!(node.summary("job"), "active 0 ready 0 terminating 0 succeeded 0 failed 0 []");
+    let (events, _) = node.engine().reader().events("");
+    let told: Vec<_> = events.iter().map(|event| format!("{}: {}", event.reason, event.message)).collect();
+    expect!["FailedCreate: Error creating: no PriorityClass with name mine was found"]
+        .assert_eq(&told.join("\n"));
+}
+
+#[test]
+fn a_pod_waits_for_labels_its_node_does_not_have_and_keeps_no_other_waiting() {
+    let mut node = Node::new();
+    node.push_image("hello");
+    node.create(&whole("a", "nodeSelector: {disk: ssd},")).unwrap();
+    assert!(node.running.is_empty());
+    let condition = node.pods()[0].status.clone().unwrap().conditions[0].clone();
+    assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "Unschedulable"));
+    expect!["0/1 nodes are available: it does not have the labels of the Pod's nodeSelector"]
+        .assert_eq(&condition.message);
+    node.create(&whole("b", "nodeSelector: {kubernetes.io/os: linux},")).unwrap();
+    assert_eq!(node.running.len(), 1);
+}

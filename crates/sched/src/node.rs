@@ -1,6 +1,9 @@
-//! Which waiting Pods the device takes next.
+//! Which waiting Pods the device takes next: those of higher priority first, and among equals those made earlier.
 //!
 //! Deliberately absent: preemption (a Pod that runs is never stopped for a better one).
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What can be shared out, or is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +76,58 @@ pub enum Lack {
     Cpu,
     /// Too much memory is requested already.
     Memory,
+    /// The node does not have the labels that are asked for.
+    Labels,
+}
+
+/// Pods that wait for room, in the order in which they are let in.
+#[derive(Clone, Debug, Default)]
+pub struct Queue {
+    order: BTreeSet<(Reverse<i32>, u64)>,
+    priorities: BTreeMap<u64, i32>,
+}
+
+impl Queue {
+    /// The Pod with this number waits, and is as important as this.
+    pub fn insert(&mut self, pod: u64, priority: i32) {
+        self.remove(&pod);
+        self.order.insert((Reverse(priority), pod));
+        self.priorities.insert(pod, priority);
+    }
+
+    /// It waits no longer.
+    pub fn remove(&mut self, pod: &u64) {
+        if let Some(priority) = self.priorities.remove(pod) {
+            self.order.remove(&(Reverse(priority), *pod));
+        }
+    }
+
+    /// Who is next.
+    pub fn first(&self) -> Option<u64> {
+        self.order.first().map(|(_, pod)| *pod)
+    }
+
+    /// Takes out who is next.
+    pub fn pop_first(&mut self) -> Option<u64> {
+        let (_, pod) = self.order.pop_first()?;
+        self.priorities.remove(&pod);
+        Some(pod)
+    }
+
+    /// All, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u64> {
+        self.order.iter().map(|(_, pod)| *pod)
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// True if nobody does.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
 }
 
 /// How many Pods at the head of `waiting` fit in `free`, and what the next one lacks.
@@ -103,5 +158,19 @@ mod tests {
         assert_eq!(admit([pod(1, 60), pod(1, 60)], free), (1, Some(Lack::Memory)));
         assert_eq!(admit([pod(1, 1); 4], free), (3, Some(Lack::Pods)));
         assert_eq!(admit([], free), (0, None));
+    }
+
+    #[test]
+    fn the_important_are_next_and_among_equals_the_older() {
+        let mut queue = Queue::default();
+        for (pod, priority) in [(1, 0), (2, 0), (3, 2_000_001_000), (4, 0), (5, -1), (6, 2_000_000_000)] {
+            queue.insert(pod, priority);
+        }
+        queue.remove(&2);
+        queue.remove(&7);
+        queue.insert(4, 0);
+        assert_eq!(queue.iter().collect::<Vec<_>>(), [3, 6, 1, 4, 5]);
+        assert_eq!((queue.first(), queue.pop_first(), queue.len()), (Some(3), Some(3), 4));
+        assert!(!queue.is_empty());
     }
 }

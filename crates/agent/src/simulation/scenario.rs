@@ -47,6 +47,7 @@ pub(super) struct NodeSpec {
     pub(super) cpu_millis: u64,
     pub(super) memory_bytes: u64,
     pub(super) pods: u32,
+    pub(super) labels: BTreeMap<String, String>,
 }
 
 /// An object as it stands in the scenario.
@@ -186,8 +187,13 @@ fn scenario(reading: &mut Reading, root: &Value<'_>, now: Timestamp, from_curren
 }
 
 fn node_spec(reading: &mut Reading, value: Option<Value<'_>>) -> NodeSpec {
-    let mut spec =
-        NodeSpec { name: "edge-1".to_owned(), cpu_millis: 2_000, memory_bytes: 1 << 30, pods: 110 };
+    let mut spec = NodeSpec {
+        name: "edge-1".to_owned(),
+        cpu_millis: 2_000,
+        memory_bytes: 1 << 30,
+        pods: 110,
+        labels: BTreeMap::new(),
+    };
     let known = ["name", "cpu", "memory", "pods", "timeZone", "labels"];
     let Some(fields) = value.and_then(|value| reading.map(&value, &known)) else { return spec };
     if let Some(value) = fields.get("name")
@@ -214,7 +220,7 @@ fn node_spec(reading: &mut Reading, value: Option<Value<'_>>) -> NodeSpec {
         reading.impossible(&value, "must be the name of a time zone, such as `Europe/Berlin` or `UTC`");
     }
     if let Some(value) = fields.get("labels") {
-        labels(reading, &value);
+        spec.labels = labels(reading, &value);
     }
     spec
 }
@@ -232,15 +238,16 @@ fn is_zone_name(text: &str) -> bool {
     !text.eq_ignore_ascii_case("local") && text.split('/').all(is_part)
 }
 
-fn labels(reading: &mut Reading, value: &Value<'_>) {
+fn labels(reading: &mut Reading, value: &Value<'_>) -> BTreeMap<String, String> {
     let Node::Map(entries) = value.node else {
         reading.map(value, &[]);
-        return;
+        return BTreeMap::new();
     };
-    let mut seen = BTreeMap::new();
+    let mut labels = BTreeMap::new();
     for (key, node) in entries {
         let at = Value { node, path: value.path.key(key) };
-        if seen.insert(key, ()).is_some() {
+        let text = if let Node::Text(text) = node { text.as_str() } else { "" };
+        if labels.insert(key.clone(), text.to_owned()).is_some() {
             reading.errors().duplicate(&at.path, key);
         }
         if let Err(must) = names::qualified_name(key) {
@@ -257,6 +264,7 @@ fn labels(reading: &mut Reading, value: &Value<'_>) {
             }
         }
     }
+    labels
 }
 
 fn quantity(reading: &mut Reading, value: &Value<'_>) -> Option<Quantity> {

@@ -84,13 +84,14 @@ pub(super) struct Given {
 
 impl<'a> World<'a> {
     pub(super) fn new(scenario: &mut Scenario, given: Given, tell: &'a mut Told<'a>) -> World<'a> {
-        let NodeSpec { name, cpu_millis, memory_bytes, pods } = scenario.node.clone();
+        let NodeSpec { name, cpu_millis, memory_bytes, pods, labels } = scenario.node.clone();
         World {
             disk: MemoryDisk::new(),
             config: Config {
                 node_name: name,
                 // All that is drawn is derived from it.
                 fresh_instance_id: format!("{:032x}", scenario.seed),
+                node_labels: labels,
                 allocatable: Room { pods, guests: u32::MAX, cpu_millis, memory_bytes },
                 limits: Limits { images: IMAGES_MAX, ..Limits::default() },
             },

@@ -149,6 +149,9 @@ fn write_conditions(status: &mut PodStatus, facts: &Facts, lack: Option<Lack>, n
             (pod::POD_SCHEDULED, Some(Lack::Guests)) => "0/1 nodes are available: too many containers",
             (pod::POD_SCHEDULED, Some(Lack::Cpu)) => "0/1 nodes are available: insufficient cpu",
             (pod::POD_SCHEDULED, Some(Lack::Memory)) => "0/1 nodes are available: insufficient memory",
+            (pod::POD_SCHEDULED, Some(Lack::Labels)) => {
+                "0/1 nodes are available: it does not have the labels of the Pod's nodeSelector"
+            }
             (pod::POD_SCHEDULED, None) => "waiting for its turn",
             (pod::DISRUPTION_TARGET, _) if facts.phase == Phase::Failed(Failure::Interrupted) => {
                 "the agent or the device went down while the Pod ran"

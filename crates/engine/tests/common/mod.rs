@@ -237,6 +237,7 @@ pub(crate) fn default_config() -> Config {
     Config {
         node_name: "edge-1".into(),
         fresh_instance_id: "0123456789abcdef0123456789abcdef".into(),
+        node_labels: [("kubernetes.io/os".to_owned(), "linux".to_owned())].into(),
         allocatable: Room { pods: 1000, guests: 1000, cpu_millis: 4000, memory_bytes: 1 << 30 },
         limits: Limits::default(),
     }

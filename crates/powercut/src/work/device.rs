@@ -68,6 +68,7 @@ impl Device {
         let config = Config {
             node_name: "edge-1".into(),
             fresh_instance_id: "0123456789abcdef0123456789abcdef".into(),
+            node_labels: BTreeMap::new(),
             allocatable: Room { pods: 40, guests: 40, cpu_millis: 4000, memory_bytes: 1 << 30 },
             limits: Limits { terminated_pods: 150, ..Limits::default() },
         };

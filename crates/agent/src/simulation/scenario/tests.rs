@@ -26,6 +26,7 @@ fn a_scenario_may_say_nothing() {
                 cpu_millis: 2000,
                 memory_bytes: 1073741824,
                 pods: 110,
+                labels: {},
             },
             images: None,
             objects: [],
