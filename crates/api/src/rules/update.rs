@@ -109,7 +109,7 @@ fn what_was_fixed_may_not() {
            managedBy: example.com/x
            successPolicy: {rules: [{succeededCount: 1}]}
            podFailurePolicy: {rules: []}
-           template: {metadata: {labels: {a: b}}, spec: {priority: 1}}",
+           template: {metadata: {labels: {a: b}}, spec: {priorityClassName: system-node-critical}}",
         expect![[r#"
             spec.podFailurePolicy: Invalid value: "": field is immutable
             spec.successPolicy: Invalid value: "": field is immutable
