@@ -21,7 +21,7 @@ const HOUR: i64 = 3600 * SECOND;
 /// A world that is well again comes to rest within this; the longest delay of a Job is ten minutes, and it may take many.
 const REST_WITHIN: i64 = 60 * 24 * HOUR;
 /// More commits at one instant are a loop.
-const COMMITS_AT_ONCE: u32 = 20_000;
+const COMMITS_AT_ONCE: u32 = 500;
 
 /// What happened in a world, counted; and its story, if that was wanted.
 #[derive(Default)]

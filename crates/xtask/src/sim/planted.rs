@@ -135,6 +135,7 @@ pub(super) fn find_all() -> Result<()> {
 
 /// Makes the copy as the sources are; what is the same already is not touched, so that cargo builds only what changed.
 fn refresh(copy: &Path) -> Result<()> {
+    fs::create_dir_all(copy).with_context(|| copy.display().to_string())?;
     for part in ["Cargo.toml", "Cargo.lock", "crates", "proto", "tests", "docs", "README.md"] {
         sync(&project::root().join(part), &copy.join(part))?;
     }
