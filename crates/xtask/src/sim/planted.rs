@@ -99,7 +99,7 @@ const BUGS: [Bug; 14] = [
         what: "of two writers who read one version, both win",
         file: "crates/engine/src/jobs.rs",
         right: "if !given.is_empty() && (given != current || tx.touched_jobs.contains_key(&ordinal)) {",
-        wrong: "if !given.is_empty() && given > current {",
+        wrong: "if given == \"0\" {",
     },
     Bug {
         what: "a commit for which there was no room is dropped",

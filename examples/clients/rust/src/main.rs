@@ -109,7 +109,10 @@ async fn watch(channel: &Channel, name: &str) -> Result<bool, Box<dyn Error>> {
 async fn print_logs(channel: &Channel, name: &str) -> Result<(), Box<dyn Error>> {
     let filter = ObjectFilter { label_selector: format!("job-name={name}"), ..Default::default() };
     let mut pods = PodServiceClient::new(channel.clone());
-    let list = pods.list(PodServiceListRequest { filter: Some(filter), ..PodServiceListRequest::default() }).await?.into_inner();
+    let list = pods
+        .list(PodServiceListRequest { filter: Some(filter), ..PodServiceListRequest::default() })
+        .await?
+        .into_inner();
     let mut out = std::io::stdout().lock();
     for pod in list.pods {
         let name = pod.metadata.unwrap_or_default().name;
