@@ -14,6 +14,7 @@ mod bad_images;
 mod bad_manifests;
 mod cli;
 mod data_dir;
+mod deletion;
 mod environment;
 mod examples;
 mod grpc_images;
