@@ -5,13 +5,13 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use jiff::tz::{TimeZone, db};
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use sched::cron::{Dst, Schedule, split_zone};
 use serde_json::Value;
 
 /// What Kubernetes' rules say of a zone's name before it is looked up; the rest is the database's.
 fn zone(name: &str) -> Option<TimeZone> {
-    let zone = db().get(name).ok()?;
+    let zone = TimeZoneDatabase::bundled().get(name).ok()?;
     // The database finds names whatever their case.
     (zone.iana_name() == Some(name)).then_some(zone)
 }
