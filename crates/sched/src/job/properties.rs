@@ -257,17 +257,18 @@ impl World {
 
     /// Until there is nothing more to do at this time.
     fn settle(&mut self) {
-        loop {
+        let stopped = loop {
             let plan = self.step();
             if !plan.more {
-                break;
+                break plan.stop > 0;
             }
             assert!(plan.stop > 0 || !plan.create.is_empty(), "it goes on: {plan:?}");
-        }
+        };
         let before = (self.job.clone(), self.pods.clone());
         let again = self.step();
-        // What a finished Pod's absence or a new Pod's presence leads to is seen when it is asked again, and then no more.
-        let further = if again.changed || again.stop > 0 { self.step() } else { again };
+        // What a finished Pod's absence or a new Pod's presence leads to is seen when it is asked again, and then no more. As
+        // on a cluster, nothing is made in the same look that stops Pods.
+        let further = if again.changed || again.stop > 0 || stopped { self.step() } else { again };
         assert!(
             further.create.is_empty() && further.stop == 0 && !further.changed,
             "{before:?}\n{further:?}"
