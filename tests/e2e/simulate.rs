@@ -85,7 +85,7 @@ fn lines_have_the_keys_of_the_format_in_its_order() {
         {"t":0.0,"time":"2026-03-08T06:00:00Z","type":"ADDED","kind":"Event","namespace":"default","name":"a.0000000000100004","object":"Event"}
         {"t":0.0,"time":"2026-03-08T06:00:00Z","type":"ADDED","kind":"Event","namespace":"default","name":"a-0-65jf9.0000000000100005","object":"Event"}
         {"t":0.0,"time":"2026-03-08T06:00:00Z","type":"ADDED","kind":"Event","namespace":"default","name":"a-0-65jf9.0000000000100006","object":"Event"}
-        {"t":0.0,"type":"START","pod":"a-0-65jf9","container":"c","start":1,"index":0,"args":["busybox","x"],"env":{"A":"b","HOSTNAME":"a-0-65jf9","JOB_COMPLETION_INDEX":"0"}}
+        {"t":0.0,"type":"START","pod":"a-0-65jf9","container":"c","start":1,"index":0,"args":["busybox","x"],"env":{"A":"b","HOSTNAME":"a-0","JOB_COMPLETION_INDEX":"0"}}
         {"t":1.5,"type":"EXIT","pod":"a-0-65jf9","container":"c","start":1,"index":0,"exit":0,"reason":"Completed"}
         {"t":1.5,"time":"2026-03-08T06:00:01Z","type":"MODIFIED","kind":"Job","namespace":"default","name":"a","object":"Job"}
         {"t":1.5,"time":"2026-03-08T06:00:01Z","type":"MODIFIED","kind":"Pod","namespace":"default","name":"a-0-65jf9","object":"Pod"}

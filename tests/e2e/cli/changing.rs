@@ -321,6 +321,8 @@ fn an_indexed_job_tells_its_indexes_and_how_it_is_scaled() {
     let described = super::said(&node, "describe job slow");
     let (asked, rest) = described.split_once("Pod Template:").unwrap();
     let pods = rest.split_once("Pods:").unwrap().1.split_once("Events:").unwrap().0;
+    // The margin is `expect!`'s own.
+    let pods: String = pods.lines().map(|line| line.trim_start().to_owned() + "\n").collect();
     expect![[r#"
         $ wick describe job slow
         Name:  slow
@@ -352,7 +354,7 @@ fn an_indexed_job_tells_its_indexes_and_how_it_is_scaled() {
           ----  -----  ------  --------  ----------  ---------  ---------
           slow-0-POD  0  ErrImagePull  0  -  -  image not-there is not on this node; push it: wick image push FILE not-there
           slow-1-POD  1  ErrImagePull  0  -  -  image not-there is not on this node; push it: wick image push FILE not-there
-    "#]].assert_eq(pods);
+    "#]].assert_eq(&pods);
     check(
         &node,
         &[
