@@ -137,6 +137,7 @@ mod tests {
                   demo     Shows a Job that survives the agent's sudden death
                   guests   Builds the example guests for WASI
                   powercut Cuts the power of the store, in simulation
+                  sim      Lives whole worlds, each from one seed, and checks the promises after every commit
                   test     Runs everything CI runs
                   tools    Installs what the tests of other people's clients need
 
