@@ -12,7 +12,7 @@ use crate::checker::{self, Broken, Checker};
 use crate::clients::Ask;
 use crate::device::{Device, PowerWent};
 use crate::guests::{Guests, Temper};
-use crate::jobs::{IMAGES, Taste};
+use crate::jobs::{self, IMAGES, Taste};
 
 type Job = api::pb::k8s::batch::v1::Job;
 
@@ -169,8 +169,17 @@ impl World {
     fn step(&mut self) -> Result<(), Broken> {
         match self.rng.u8(0..40) {
             0..=14 => {
+                let read = self.checker.any_job(&mut self.rng);
                 let ask = Ask::any(&self.checker, self.taste, &mut self.rng);
-                self.ask(ask)
+                self.ask(ask)?;
+                // Somebody read a Job before that, and writes it now.
+                match read.filter(|_| self.rng.u8(0..4) == 0) {
+                    Some(job) => {
+                        let job = Box::new(jobs::edit(&job, &mut self.rng));
+                        self.ask(Ask::Replace { job, dry_run: false })
+                    }
+                    None => Ok(()),
+                }
             }
             15..=30 => {
                 // Time passes until something happens, or a while.
@@ -392,6 +401,14 @@ impl World {
                     Ok(Reply::Job { outcome: Outcome::Configured, .. }),
                 ) => {
                     self.count("jobs changed", 1);
+                    let version = |job: &Job| job.metadata.as_ref().map(|meta| meta.resource_version.clone());
+                    let given = version(wanted).unwrap_or_default();
+                    let was = before.get(index).and_then(Option::as_ref).and_then(|job| version(job));
+                    if !given.is_empty() && was.is_some_and(|was| was != given) {
+                        return Err(format!(
+                            "{ask:?} was taken, and somebody else had changed the Job since"
+                        ));
+                    }
                     let parallelism = |job: &Job| job.spec.as_ref().and_then(|spec| spec.parallelism);
                     if asks.is_empty() && now.is_some_and(|now| parallelism(&now) != parallelism(wanted)) {
                         return Err(format!("{ask:?} was acknowledged, and is not what is there"));
