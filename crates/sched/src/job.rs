@@ -246,6 +246,12 @@ pub fn reconcile(job: Job, live: Live, exits: &[PodExit], portion: Portion, now:
     if let Phase::Finished(_) = plan.next.phase
         && !plan.next.deleting
     {
+        // One that rested when it ended began then: no API server takes an end without a beginning, but of a Job that rested
+        // and had nothing to do.
+        let nothing_to_do = plan.next.spec.suspend && plan.next.spec.completions == Some(0);
+        if plan.next.finished.is_none() && !nothing_to_do {
+            plan.next.started.get_or_insert(now);
+        }
         let since = *plan.next.finished.get_or_insert(now);
         let expires = plan.next.spec.ttl.map(|ttl| since.steady + ttl);
         plan.expired = expires.is_some_and(|at| at <= now.steady);

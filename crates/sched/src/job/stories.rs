@@ -252,6 +252,17 @@ fn a_success_policy_is_met_by_what_succeeded_and_rescues_no_failed_job() {
 }
 
 #[test]
+fn a_suspended_job_that_ends_began_then_unless_there_was_nothing_to_do() {
+    let started = |completions| {
+        let mut resting = Job { succeeded: 2, ..job(RestartPolicy::Never, Some(completions), 1, 6) };
+        resting.spec.suspend = true;
+        ask(&resting, active(0), &[], 9).next.started.map(|at| at.steady)
+    };
+    assert_eq!(started(2), Some(Steady(9000)));
+    assert_eq!(started(0), None);
+}
+
+#[test]
 fn a_suspended_job_can_still_fail_or_be_done_and_meets_no_deadline() {
     let mut resting = job(RestartPolicy::Never, Some(2), 2, 0);
     resting.spec.suspend = true;
