@@ -374,7 +374,7 @@ impl World {
             match (&ask, reply) {
                 (_, Err(_)) => {
                     self.count("refused", 1);
-                    let others = asks.iter().chain([]).any(|other| other.job() == key) || index > 0;
+                    let others = asks.iter().any(|other| other.job() == key) || index > 0;
                     let spec = |job: Option<&Arc<Job>>| job.map(|job| job.spec.clone());
                     if !others
                         && let Some(was) = before.get(index)
