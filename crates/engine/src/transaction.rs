@@ -219,6 +219,7 @@ impl Engine {
                 steady_ms: tx.now.steady.0,
                 instance_id: self.instance_id.clone(),
                 next_ordinal: self.next_ordinal,
+                next_ledger_id: 1,
             };
             batch.put(keys::META, meta.encode_to_vec());
             batch.revision = self.revision;

@@ -10,6 +10,7 @@
 
 pub mod backoff;
 pub mod cron;
+pub mod cron_job;
 mod exit;
 pub mod job;
 pub mod names;

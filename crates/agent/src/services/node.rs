@@ -43,6 +43,7 @@ impl NodeService for Agent {
             allocatable_memory_bytes: facts.allocatable.memory_bytes,
             max_image_bytes: self.images.max_bytes(),
             architecture: std::env::consts::ARCH.to_owned(),
+            ..Node::default()
         };
         Ok(Response::new(NodeServiceGetResponse { node: Some(node) }))
     }

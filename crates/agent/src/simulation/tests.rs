@@ -80,6 +80,7 @@ fn line(entry: &SimulationEntry, shown: &impl Fn(&Object) -> bool) -> Option<Str
             )
         }
         What::Note(_) => return None,
+        What::Ledger(entry) => format!("LEDGER {} {}", entry.r#type, entry.job),
         What::Remains(SimulationObject { object }) => format!("still {}", in_short(object.as_ref()?)?),
         What::Final(end) => format!(
             "FINAL {} jobs, {} completed, {:?} failed, {} pods, {} starts, {} restarts, {:?}",
@@ -101,6 +102,7 @@ fn pod_name(name: &str) -> &str {
 
 fn in_short(object: &Object) -> Option<String> {
     Some(match object {
+        Object::CronJob(cron_job) => format!("cronjob {}", cron_job.metadata.as_ref()?.name),
         Object::Job(job) => {
             let status = job.status.clone().unwrap_or_default();
             let conditions: Vec<_> = status

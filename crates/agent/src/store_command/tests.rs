@@ -5,7 +5,14 @@ use super::*;
 
 fn meta(revision: u64) -> StoredRecord {
     let instance_id = "0123456789abcdef0123456789abcdef".to_owned();
-    StoredRecord::Meta(MetaRecord { revision, wall_ms: 7, steady_ms: -8, instance_id, next_ordinal: 9 })
+    StoredRecord::Meta(MetaRecord {
+        revision,
+        wall_ms: 7,
+        steady_ms: -8,
+        instance_id,
+        next_ordinal: 9,
+        next_ledger_id: 1,
+    })
 }
 
 /// A data directory with this and nothing else, cleanly stopped.

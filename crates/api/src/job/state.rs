@@ -234,6 +234,8 @@ pub fn record(job: Job, state: &State, pods_created: u64, ordinal: u64) -> JobRe
                 uncounted: one.delayed,
             })
             .collect(),
+        ledger_id: 0,
+        attempts_recorded: 0,
     }
 }
 

@@ -70,6 +70,7 @@ mod tests {
             allocatable_memory_bytes: 1 << 30,
             max_image_bytes: 256 << 20,
             architecture: "x86_64".to_owned(),
+            ..Node::default()
         };
         expect![[r#"
             Name:           gate

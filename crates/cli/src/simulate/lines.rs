@@ -31,6 +31,7 @@ impl Lines {
             Some(What::Started(start)) => started(t, start),
             Some(What::Ended(exit)) => ended(t, exit),
             Some(What::Refused(refused)) => refusal(t, refused),
+            Some(What::Ledger(entry)) => json!({ "t": t, "type": "LEDGER", "entry": to_json(&entry) }),
             Some(What::Remains(SimulationObject { object: Some(object) })) => {
                 return self.remains(&t, object, out);
             }
@@ -79,6 +80,7 @@ fn change_line(t: Value, time: i64, change: SimulationChange) -> Value {
 fn in_full(object: Object) -> (&'static str, String, String, Value) {
     let (kind, value, meta) = match object {
         Object::Job(job) => ("Job", to_json(&job), job.metadata),
+        Object::CronJob(cron_job) => ("CronJob", to_json(&cron_job), cron_job.metadata),
         Object::Pod(pod) => ("Pod", to_json(&pod), pod.metadata),
         Object::Event(event) => ("Event", to_json(&event), event.metadata),
     };

@@ -104,7 +104,7 @@ impl Timeline {
                 self.tell(out)?;
                 self.sums(&end, out)?;
             }
-            Some(What::Change(_) | What::Remains(_)) | None => {}
+            Some(What::Change(_) | What::Remains(_) | What::Ledger(_)) | None => {}
         }
         Ok(())
     }
