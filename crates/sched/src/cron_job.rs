@@ -13,11 +13,25 @@ use crate::Millis;
 use crate::cron::{Dst, Schedule};
 
 /// Finds zones. Names must match in case, as they must for Kubernetes.
-pub trait Zones: Send + Sync {
+pub trait Zones: std::fmt::Debug + Send + Sync {
     /// The zone of this name, `Europe/Berlin`; `None` if it is not known (now; zone data may change).
     fn find(&self, name: &str) -> Option<TimeZone>;
     /// The zone a CronJob means that names none.
     fn local(&self) -> TimeZone;
+}
+
+/// No zone but UTC.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OnlyUtc;
+
+impl Zones for OnlyUtc {
+    fn find(&self, name: &str) -> Option<TimeZone> {
+        matches!(name, "UTC" | "Etc/UTC").then_some(TimeZone::UTC)
+    }
+
+    fn local(&self) -> TimeZone {
+        TimeZone::UTC
+    }
 }
 
 /// A CronJob, as far as decisions need it.
@@ -25,8 +39,8 @@ pub trait Zones: Send + Sync {
 pub struct CronJob {
     /// What is asked for.
     pub spec: Spec,
-    /// When it was made.
-    pub created: Timestamp,
+    /// Since when it is due: when it was made or, if the clock was not set then, when that will have been.
+    pub since: Timestamp,
     /// The slot (not the time) of the last Job it started.
     pub last_schedule: Option<Timestamp>,
     /// When a Job of its last succeeded.
@@ -52,8 +66,8 @@ pub struct Spec {
     pub schedule: Result<Schedule, String>,
     /// The zone it is meant in; `None` while it is not known.
     pub zone: Option<TimeZone>,
-    /// Whether the spec names a zone: slots are then written with its offset, else in UTC.
-    pub zone_named: bool,
+    /// The zone's name, if the spec has one.
+    pub zone_name: Option<String>,
     /// How late a slot may still start its Job.
     pub starting_deadline: Option<Millis>,
     /// What a slot does while an earlier Job runs.
@@ -101,6 +115,28 @@ pub enum CatchUp {
 
 /// Without catch-up a slot starts its Job at most so long after it: what is noticed later was missed.
 pub const ON_TIME: Millis = Millis::from_secs(10);
+
+/// The time as decisions about slots need it.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock<'a> {
+    /// What the wall clock says.
+    pub wall: Timestamp,
+    /// Whether that is believed. While it is not, no slot is looked at.
+    pub plausible: bool,
+    /// When slots could not be noticed as they came due, in order.
+    pub gaps: &'a [Gap],
+}
+
+/// A stretch of time whose slots could not be noticed when they came due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Slots after this …
+    pub from: Timestamp,
+    /// … and until this, itself included, were missed …
+    pub until: Timestamp,
+    /// … for this.
+    pub why: Reason,
+}
 
 /// A Job of a CronJob.
 #[derive(Clone, Debug, PartialEq, Eq)]

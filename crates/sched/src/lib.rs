@@ -9,6 +9,7 @@
 //! the types here, once, where they are validated).
 
 pub mod backoff;
+pub mod clock;
 pub mod cron;
 pub mod cron_job;
 mod exit;

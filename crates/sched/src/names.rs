@@ -1,4 +1,6 @@
-//! The names of Pods, derived instead of drawn, so that making a Pod twice names the same Pod.
+//! The names of Pods and of CronJobs' Jobs, derived instead of drawn, so that making one twice names the same one.
+
+use jiff::Timestamp;
 
 /// The characters Kubernetes ends generated names with: no vowels and none that look alike.
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -25,6 +27,11 @@ pub fn indexed_prefix(job: &str, index: u32) -> String {
     let most = PREFIX_MAX.saturating_sub(rest.len());
     let cut = (0..=most.min(job.len())).rev().find(|at| job.is_char_boundary(*at)).unwrap_or(0);
     format!("{}{rest}", &job[..cut])
+}
+
+/// The Job that a slot of a CronJob starts: `<cronjob>-<minutes since 1970>`. Slots of one minute share a name.
+pub fn scheduled(cron_job: &str, slot: Timestamp) -> String {
+    format!("{cron_job}-{}", slot.as_second().div_euclid(60))
 }
 
 fn ending(key: u64, ordinal: u64) -> String {
