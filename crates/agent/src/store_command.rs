@@ -81,13 +81,13 @@ fn each_record(
 ) -> anyhow::Result<()> {
     let mut failed = None;
     store.load(b"", &mut |key, bytes| {
-        let shown = String::from_utf8_lossy(key);
+        let shown = engine::shown_key(key);
         match StoredRecord::decode(key, bytes) {
             Err(error) => problems.push(error.to_string()),
             Ok(record) => {
                 if record.key() != key {
                     let names = record.key();
-                    let names = String::from_utf8_lossy(&names);
+                    let names = engine::shown_key(&names);
                     problems.push(format!("record `{shown}` says that it is `{names}`"));
                 }
                 if let Err(error) = visit(record) {
@@ -104,7 +104,8 @@ fn each_record(
 fn check(dir: &Path) -> anyhow::Result<ExitCode> {
     let Copy { store, _scratch } = copy(dir)?;
     let mut problems = Vec::new();
-    let mut counts: BTreeMap<&str, usize> = ["Jobs", "Pods", "images"].map(|kind| (kind, 0)).into();
+    let mut counts: BTreeMap<&str, usize> =
+        ["Jobs", "Pods", "entries", "images"].map(|kind| (kind, 0)).into();
     let (mut uids, mut digests) = (BTreeSet::new(), BTreeMap::new());
     let (mut twice, mut meta) = (Vec::new(), false);
     each_record(&store, &mut problems, |record| {
@@ -119,6 +120,10 @@ fn check(dir: &Path) -> anyhow::Result<ExitCode> {
                 *counts.entry("images").or_default() += 1;
                 let image = record.image.unwrap_or_default();
                 digests.insert(image.digest, image.name);
+                return Ok(());
+            }
+            StoredRecord::Ledger(_) => {
+                *counts.entry("entries").or_default() += 1;
                 return Ok(());
             }
         };
@@ -283,7 +288,7 @@ fn move_away(dir: &Path, yes: bool) -> anyhow::Result<ExitCode> {
 }
 
 fn shown_key(record: &StoredRecord) -> String {
-    String::from_utf8_lossy(&record.key()).into_owned()
+    engine::shown_key(&record.key())
 }
 
 #[cfg(test)]

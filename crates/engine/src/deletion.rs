@@ -10,6 +10,7 @@ use api::pb::k8s::core::v1::Pod;
 use api::pb::wick::v1::PodRecord;
 use prost::Message;
 use sched::Millis;
+use sched::job::Phase;
 
 use crate::effect::{Effect, GuestId, Milestone};
 use crate::engine::{Engine, Subject};
@@ -112,6 +113,9 @@ impl Engine {
     /// The Job goes at once; its Pods follow in portions. If the device goes down in between, they are found without their
     /// owner at the next start, and go then.
     pub(crate) fn remove_job(&mut self, ordinal: u64, tx: &mut Transaction) {
+        if self.jobs.get(&ordinal).is_some_and(|entry| !matches!(entry.state.phase, Phase::Finished(_))) {
+            self.tell_finished(ordinal, tx);
+        }
         let Some(entry) = self.jobs.remove(&ordinal) else { return };
         self.job_names.remove(&entry.key);
         self.job_uids.remove(&entry.uid);

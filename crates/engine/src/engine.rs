@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use api::pb::wick::v1::{ImageRecord, JobRecord, MetaRecord, PodRecord};
+use api::pb::wick::v1::{ImageRecord, JobRecord, LedgerEntry, MetaRecord, PodRecord};
 use sched::node::{Queue, Room};
 use sched::{Now, Steady};
 use sha2::{Digest, Sha256};
@@ -15,12 +15,13 @@ use crate::event::{Event, ObjectKey, Rejected, Reply};
 use crate::images::Images;
 use crate::jobs::JobEntry;
 use crate::keys;
+use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::ownership::{Claimant, Free};
 use crate::pause::Pause;
 use crate::pods::{Ended, PodEntry};
 use crate::recorder::Recorder;
-use crate::records::StoredRecord;
+use crate::records::{StoredRecord, damaged};
 use crate::store::{Store, StoreError};
 use crate::transaction::{Prepared, Transaction};
 use crate::view::{Change, Reader};
@@ -55,6 +56,8 @@ pub struct Applied {
     pub milestones: Vec<Milestone>,
     /// What became of every object it touched, in the order of their revisions.
     pub changes: Vec<Change>,
+    /// The entries of the ledger that it wrote.
+    pub ledger: Vec<LedgerEntry>,
     /// The revision readers see now.
     pub revision: u64,
     /// There is more to do at this very time (a commit has a size): apply again, with further events or with none.
@@ -93,7 +96,9 @@ pub fn stored_time(store: &dyn Store) -> Result<Option<StoredTime>, OpenError> {
     let Some(bytes) = store.history().get(keys::META)? else { return Ok(None) };
     match StoredRecord::decode(keys::META, &bytes)? {
         StoredRecord::Meta(meta) => Ok(Some(StoredTime { wall_ms: meta.wall_ms, steady_ms: meta.steady_ms })),
-        StoredRecord::Job(_) | StoredRecord::Pod(_) | StoredRecord::Image(_) => Ok(None),
+        StoredRecord::Job(_) | StoredRecord::Pod(_) | StoredRecord::Image(_) | StoredRecord::Ledger(_) => {
+            Ok(None)
+        }
     }
 }
 
@@ -150,6 +155,7 @@ pub struct Engine {
     pub(crate) pod_names: BTreeMap<ObjectKey, u64>,
     pub(crate) images: Images,
     pub(crate) recorder: Recorder,
+    pub(crate) ledger: Ledger,
     recovered: Recovered,
 
     pub(crate) pause: Pause,
@@ -218,6 +224,7 @@ impl Engine {
             pod_names: BTreeMap::new(),
             images: Images::default(),
             recorder: Recorder::default(),
+            ledger: Ledger::default(),
             recovered: Recovered::default(),
             pause: Pause::default(),
             held: None,
@@ -429,6 +436,7 @@ impl Engine {
             || !self.to_collect.is_empty()
             || !self.claims.is_empty()
             || self.admit_again
+            || self.ledger.is_over(now, &self.config.limits)
     }
 
     /// The uid of the object with this number: derived, so that the same object always has the same, and no other does.
@@ -460,12 +468,24 @@ impl Engine {
         let mut images: Vec<ImageRecord> = Vec::new();
         let mut meta: Option<MetaRecord> = None;
         let mut failed = None;
+        let (ledger, limits) = (&mut self.ledger, &self.config.limits);
         self.store.load(b"", &mut |key, bytes| {
+            // By far the most records, and none of them stays in memory.
+            if let Some(id) = keys::ledger_id(key) {
+                return match ledger.found(id, bytes, limits) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(error) => {
+                        failed = Some(damaged(key, error.to_string()));
+                        ControlFlow::Break(())
+                    }
+                };
+            }
             let read = StoredRecord::decode(key, bytes).map(|record| match record {
                 StoredRecord::Meta(record) => meta = Some(record),
                 StoredRecord::Job(record) => jobs.push(record),
                 StoredRecord::Pod(record) => pods.push(record),
                 StoredRecord::Image(record) => images.push(record),
+                StoredRecord::Ledger(_) => {} // Above.
             });
             match read {
                 Ok(()) => ControlFlow::Continue(()),
@@ -481,6 +501,7 @@ impl Engine {
         if let Some(meta) = meta {
             self.revision = self.revision.max(meta.revision);
             self.next_ordinal = meta.next_ordinal.max(1);
+            self.ledger.next_id = self.ledger.next_id.max(meta.next_ledger_id);
             self.instance_id = meta.instance_id;
         }
         for record in images {

@@ -281,7 +281,7 @@ impl Engine {
         if plan.changed || entry.shown() != entry.written {
             tx.touch_job(ordinal, entry.bytes());
         }
-        tell(entry, told, tx);
+        let ended = tell(entry, told, tx);
         if wake != plan.wake {
             self.timers.extend(plan.wake.map(|at| (at, Subject::Job(ordinal))));
             if let Some(at) = wake {
@@ -289,6 +289,9 @@ impl Engine {
             }
         }
         self.take_counted(ordinal, &counted, tx);
+        if ended {
+            self.tell_finished(ordinal, tx);
+        }
         self.stop_pods(ordinal, plan.stop, tx);
         let starved = plan.more && plan.stop == 0 && plan.create.len() >= spare;
         for seed in plan.create {
@@ -475,17 +478,17 @@ impl Engine {
     }
 }
 
-/// Tells of a Job's rest and of its end.
-fn tell(entry: &JobEntry, (phase, suspended): (Phase, Option<bool>), tx: &mut Transaction) {
+/// Tells of a Job's rest and of its end; whether it has ended now.
+fn tell(entry: &JobEntry, (phase, suspended): (Phase, Option<bool>), tx: &mut Transaction) -> bool {
     let state = &entry.state;
     if let Some(rests) = state.suspended.filter(|_| state.suspended != suspended) {
         let (_, _, message) = api::job::suspension(rests);
         let reason = if rests { "Suspended" } else { "Resumed" };
         tx.note(entry.reference(), COMPONENT, false, reason, message.to_owned());
     }
-    let Phase::Finished(verdict) = state.phase else { return };
+    let Phase::Finished(verdict) = state.phase else { return false };
     if matches!(phase, Phase::Finished(_)) {
-        return;
+        return false;
     }
     let failed = matches!(verdict, Verdict::Failed(_));
     if !failed && state.spec.completions.is_some_and(|completions| state.succeeded > completions) {
@@ -499,6 +502,7 @@ fn tell(entry: &JobEntry, (phase, suspended): (Phase, Option<bool>), tx: &mut Tr
     };
     tx.note(entry.reference(), COMPONENT, failed, reason, message);
     tx.milestones.push(Milestone::JobFinished { key: entry.key.clone(), reason, failed });
+    true
 }
 
 fn narrow(count: usize) -> u32 {

@@ -10,6 +10,10 @@ pub(crate) const JOBS: &[u8] = b"j/";
 pub(crate) const PODS: &[u8] = b"p/";
 /// Images, by name.
 pub(crate) const IMAGES: &[u8] = b"i/";
+/// The ledger, by number.
+pub(crate) const LEDGER: &[u8] = b"l/";
+/// How long a key of the ledger is.
+pub(crate) const LEDGER_KEY_BYTES: usize = LEDGER.len() + size_of::<u64>();
 
 /// `j/<namespace>/<name>`: neither can contain a slash.
 pub(crate) fn object(prefix: &[u8], key: &ObjectKey) -> Vec<u8> {
@@ -41,4 +45,22 @@ pub(crate) fn range(prefix: &[u8], namespace: &str) -> Vec<u8> {
 /// `i/<name>`.
 pub(crate) fn image(name: &str) -> Vec<u8> {
     [IMAGES, name.as_bytes()].concat()
+}
+
+/// `l/` and the number, its highest byte first: the store has them in order.
+pub(crate) fn ledger(id: u64) -> Vec<u8> {
+    [LEDGER, &id.to_be_bytes()].concat()
+}
+
+/// What [`ledger`] made.
+pub(crate) fn ledger_id(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.strip_prefix(LEDGER)?.try_into().ok()?))
+}
+
+/// A key as people can read it.
+pub fn shown(key: &[u8]) -> String {
+    match ledger_id(key) {
+        Some(id) => format!("l/{id}"),
+        None => String::from_utf8_lossy(key).into_owned(),
+    }
 }

@@ -1,5 +1,7 @@
 //! What the engine takes at most, and what is counted so that it is known.
 
+use sched::Millis;
+
 use crate::effect::GuestId;
 use crate::engine::Engine;
 use crate::event::{Rejected, Reply};
@@ -23,6 +25,10 @@ pub struct Limits {
     pub terminated_pods: usize,
     /// What finished Pods and their logs take of the disk, in bytes, about; the oldest go first.
     pub terminated_bytes: u64,
+    /// How long entries of the ledger are kept, on the steady axis; up to a thirtieth longer.
+    pub ledger_age: Millis,
+    /// What the ledger takes, in bytes of its keys and values; the oldest entries go first.
+    pub ledger_bytes: u64,
     /// Names of images; all of one digest must fit in one commit, to be deleted together.
     pub images: usize,
 }
@@ -35,6 +41,8 @@ impl Default for Limits {
             live_bytes: 64 << 20,
             terminated_pods: 12_500,
             terminated_bytes: 256 << 20,
+            ledger_age: Millis::from_secs(30 * 24 * 3600),
+            ledger_bytes: 64 << 20,
             images: 500,
         }
     }

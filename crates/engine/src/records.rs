@@ -1,6 +1,6 @@
 //! What a record is, by its key: for loading, and for whoever looks at a store from outside.
 
-use api::pb::wick::v1::{ImageRecord, JobRecord, MetaRecord, PodRecord};
+use api::pb::wick::v1::{ImageRecord, JobRecord, LedgerRecord, MetaRecord, PodRecord};
 use prost::Message;
 
 use crate::engine::OpenError;
@@ -21,6 +21,8 @@ pub enum StoredRecord {
     Pod(PodRecord),
     /// A name of an image.
     Image(ImageRecord),
+    /// An entry of the ledger.
+    Ledger(LedgerRecord),
 }
 
 impl StoredRecord {
@@ -37,6 +39,8 @@ impl StoredRecord {
             StoredRecord::Pod(read(key, bytes)?)
         } else if key.starts_with(keys::IMAGES) {
             StoredRecord::Image(read(key, bytes)?)
+        } else if keys::ledger_id(key).is_some() {
+            StoredRecord::Ledger(read(key, bytes)?)
         } else {
             return Err(damaged(key, "no such kind of record".into()));
         };
@@ -55,6 +59,7 @@ impl StoredRecord {
                 object(keys::PODS, record.pod.as_ref().map_or_else(|| ObjectKey::new("", ""), pod_key))
             }
             StoredRecord::Image(record) => keys::image(stored_name(record)),
+            StoredRecord::Ledger(record) => keys::ledger(record.entry.as_ref().map_or(0, |entry| entry.id)),
         }
     }
 
@@ -65,10 +70,11 @@ impl StoredRecord {
             StoredRecord::Job(record) => record.encode_to_vec(),
             StoredRecord::Pod(record) => record.encode_to_vec(),
             StoredRecord::Image(record) => record.encode_to_vec(),
+            StoredRecord::Ledger(record) => record.encode_to_vec(),
         }
     }
 }
 
-fn damaged(key: &[u8], why: String) -> OpenError {
-    OpenError::Record { key: String::from_utf8_lossy(key).into_owned(), why }
+pub(crate) fn damaged(key: &[u8], why: String) -> OpenError {
+    OpenError::Record { key: keys::shown(key), why }
 }

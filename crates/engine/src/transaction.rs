@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::pb::k8s::batch::v1::Job;
 use api::pb::k8s::core::v1::{ObjectReference, Pod};
-use api::pb::wick::v1::{ImageRecord, MetaRecord, PodRecord};
+use api::pb::wick::v1::{ImageRecord, LedgerEntry, LedgerRecord, MetaRecord, PodRecord};
 use prost::Message;
 use sched::Now;
 
@@ -35,6 +35,8 @@ pub(crate) struct Transaction {
     rewritten: BTreeMap<Vec<u8>, Rewritten>,
     images: Vec<(String, Option<Arc<ImageRecord>>)>,
     notes: Vec<Note<'static>>,
+    /// For the ledger, in order; numbers and times come with the commit.
+    pub(crate) ledger: Vec<LedgerRecord>,
     bytes: usize,
 }
 
@@ -47,6 +49,7 @@ pub(crate) struct Prepared {
     replies: Vec<PendingReply>,
     effects: Vec<Effect>,
     milestones: Vec<Milestone>,
+    ledger: Vec<LedgerEntry>,
 }
 
 struct Rewritten {
@@ -83,6 +86,7 @@ impl Transaction {
             rewritten: BTreeMap::new(),
             images: Vec::new(),
             notes: Vec::new(),
+            ledger: Vec::new(),
             bytes: 0,
         }
     }
@@ -100,6 +104,11 @@ impl Transaction {
     /// Room for so many more records of this size; at least one.
     pub(crate) fn room_for(&self, bytes: usize) -> usize {
         (BYTES.saturating_sub(self.bytes) / bytes.max(1)).max(1)
+    }
+
+    /// Something new of so many bytes is written.
+    pub(crate) fn charge(&mut self, bytes: usize) {
+        charge(&mut 0, bytes, &mut self.bytes);
     }
 
     pub(crate) fn touch_job(&mut self, ordinal: u64, bytes: usize) {
@@ -208,6 +217,7 @@ impl Engine {
             news.images.push((name, record));
         }
         self.record_notes(std::mem::take(&mut tx.notes), tx.now, &mut news);
+        let ledger = self.write_ledger(std::mem::take(&mut tx.ledger), tx.now, &mut batch, &mut news);
 
         let first = self.stored_revision == 0;
         let needs_writing =
@@ -219,7 +229,7 @@ impl Engine {
                 steady_ms: tx.now.steady.0,
                 instance_id: self.instance_id.clone(),
                 next_ordinal: self.next_ordinal,
-                next_ledger_id: 1,
+                next_ledger_id: self.ledger.next_id,
             };
             batch.put(keys::META, meta.encode_to_vec());
             batch.revision = self.revision;
@@ -230,7 +240,7 @@ impl Engine {
             pods_waiting: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
         };
         let Transaction { replies, effects, milestones, .. } = tx;
-        Prepared { batch, needs_writing, news, replies, effects, milestones }
+        Prepared { batch, needs_writing, news, replies, effects, milestones, ledger }
     }
 
     /// Writes a commit, and only then lets anybody know of it. A full disk is no failure: the commit is held.
@@ -246,7 +256,7 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         }
-        let Prepared { news, replies, effects, milestones, .. } = *prepared;
+        let Prepared { news, replies, effects, milestones, ledger, .. } = *prepared;
         let changes = news.changes.clone();
         self.reader.publish(news);
         Ok(Applied {
@@ -254,6 +264,7 @@ impl Engine {
             effects,
             milestones,
             changes,
+            ledger,
             revision: self.revision,
             more: self.has_work(now.steady),
         })
@@ -306,6 +317,7 @@ impl Engine {
             adopted_jobs: self.jobs.values().map(|job| job.object.clone()).collect(),
             adopted_pods: self.pods.values().map(|pod| pod.object.clone()).collect(),
             images: self.images.iter().map(|(name, record)| (name.clone(), Some(record.clone()))).collect(),
+            ledger: self.ledger.segments().map(|segment| (segment.first, Some(segment))).collect(),
             revision: self.revision,
             ..News::default()
         }

@@ -11,11 +11,12 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use api::pb::k8s::batch::v1::Job;
 use api::pb::k8s::core::v1::{Event, Pod};
-use api::pb::wick::v1::{ImageRecord, PodRecord};
+use api::pb::wick::v1::{ImageRecord, LedgerEntry, PodRecord};
 use prost::Message;
 
 use crate::event::ObjectKey;
 use crate::keys;
+use crate::ledger::Segment;
 use crate::store::{History, StoreError};
 
 /// So many changes of a kind are remembered at most, and at most [`CHANGES_BYTES`] of them.
@@ -114,7 +115,13 @@ struct View {
     /// Where each kind's memory began.
     opened_at: u64,
     counts: Counts,
+    /// Of the ledger, by their first entries.
+    segments: BTreeMap<u64, Segment>,
+    open_runs: OpenRuns,
 }
+
+/// Slots that are missed one after the other, without an end so far, by their CronJobs. Not stored as entries yet.
+type OpenRuns = Arc<BTreeMap<ObjectKey, Arc<LedgerEntry>>>;
 
 /// What the node is doing, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -206,6 +213,10 @@ pub(crate) struct News {
     /// Likewise.
     pub(crate) adopted_pods: Vec<Arc<Pod>>,
     pub(crate) counts: Counts,
+    /// Segments of the ledger that changed, by their first entries, and those that went.
+    pub(crate) ledger: Vec<(u64, Option<Segment>)>,
+    /// CronJobs whose slots are being missed, as the ledger will have it if no more follow; `None` where that is over.
+    pub(crate) open_runs: Vec<(ObjectKey, Option<LedgerEntry>)>,
 }
 
 impl Reader {
@@ -363,6 +374,16 @@ impl Reader {
         Ok((changes, reached))
     }
 
+    /// What there is of the ledger: its segments on disk, and what is still open.
+    pub(crate) fn ledger_now(&self) -> (Vec<Segment>, OpenRuns) {
+        let view = self.read();
+        (view.segments.values().copied().collect(), view.open_runs.clone())
+    }
+
+    pub(crate) fn history(&self) -> &dyn History {
+        &*self.history
+    }
+
     pub(crate) fn publish(&self, news: News) {
         let mut view = self.write();
         for change in news.changes {
@@ -407,6 +428,21 @@ impl Reader {
                 Some(image) => view.images.insert(name, image),
                 None => view.images.remove(&name),
             };
+        }
+        for (first, segment) in news.ledger {
+            match segment {
+                Some(segment) => view.segments.insert(first, segment),
+                None => view.segments.remove(&first),
+            };
+        }
+        if !news.open_runs.is_empty() {
+            let open = Arc::make_mut(&mut view.open_runs); // Copied only while somebody reads it.
+            for (key, entry) in news.open_runs {
+                match entry {
+                    Some(entry) => open.insert(key, Arc::new(entry)),
+                    None => open.remove(&key),
+                };
+            }
         }
         view.revision = news.revision;
         if view.unwatched {

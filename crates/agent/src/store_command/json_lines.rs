@@ -37,6 +37,7 @@ pub(super) fn write(record: &StoredRecord) -> String {
     let (kind, object, control) = match record {
         StoredRecord::Meta(record) => ("Meta", None, to_json(record)),
         StoredRecord::Image(record) => ("Image", None, to_json(record)),
+        StoredRecord::Ledger(record) => ("Ledger", None, to_json(record)),
         StoredRecord::Job(record) => {
             let control = JobRecord { job: None, ..record.clone() };
             ("Job", record.job.as_ref().map(to_json), to_json(&control))
@@ -63,6 +64,7 @@ pub(super) fn read(line: &str) -> anyhow::Result<StoredRecord> {
     Ok(match part("record")?.as_text() {
         Some("Meta") => StoredRecord::Meta(from_node(control).map_err(wrong("control"))?),
         Some("Image") => StoredRecord::Image(from_node::<ImageRecord>(control).map_err(wrong("control"))?),
+        Some("Ledger") => StoredRecord::Ledger(from_node(control).map_err(wrong("control"))?),
         Some("Job") => StoredRecord::Job(JobRecord {
             job: object.map(from_node).transpose().map_err(wrong("object"))?,
             ..from_node(control).map_err(wrong("control"))?
@@ -71,6 +73,6 @@ pub(super) fn read(line: &str) -> anyhow::Result<StoredRecord> {
             pod: object.map(from_node).transpose().map_err(wrong("object"))?,
             ..from_node(control).map_err(wrong("control"))?
         }),
-        _ => bail!("record: must be one of Meta, Job, Pod and Image"),
+        _ => bail!("record: must be one of Meta, Job, Pod, Image and Ledger"),
     })
 }

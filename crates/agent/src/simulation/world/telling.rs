@@ -109,7 +109,7 @@ impl World<'_> {
                 let told = match StoredRecord::decode(key, bytes) {
                     Ok(StoredRecord::Job(record)) => record.job.map(SimulatedObject::Job),
                     Ok(StoredRecord::Pod(record)) => record.pod.map(SimulatedObject::Pod),
-                    Ok(StoredRecord::Meta(_) | StoredRecord::Image(_)) => None,
+                    Ok(StoredRecord::Meta(_) | StoredRecord::Image(_) | StoredRecord::Ledger(_)) => None,
                     Err(error) => {
                         trouble = Some(Trouble::from(error));
                         return ControlFlow::Break(());
