@@ -7,16 +7,22 @@
 //!
 //! Zones arrive resolved. Deliberately absent: what a slot leads to (a Job, or a record that it was missed).
 
+mod calendar;
 mod every;
 mod field;
 mod kubernetes;
 mod offsets;
 mod once;
+mod runs;
+mod splay;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use field::Fields;
+use offsets::Offsets;
+use runs::Runs;
+pub use splay::splay;
 
 /// A schedule that can be kept: whoever holds one holds a valid one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,44 +111,126 @@ impl Schedule {
         Ok(Schedule(Kind::Fields(Fields::parse(fields)?)))
     }
 
+    /// The length of `@every`; `None` if it goes by the calendar.
+    pub fn period(&self) -> Option<SignedDuration> {
+        match self.0 {
+            Kind::Every(seconds) => Some(SignedDuration::from_secs(seconds)),
+            Kind::Fields(_) => None,
+        }
+    }
+
+    /// True if it names times of day (neither minute nor hour begins with a star): what a clock change may drop, move or
+    /// double. Others go by elapsed time.
+    pub fn is_fixed_time(&self) -> bool {
+        match &self.0 {
+            Kind::Every(_) => false,
+            Kind::Fields(fields) => fields.is_fixed_time(),
+        }
+    }
+
     /// The first slot after an instant, in this zone; `None` if none comes before the end of the fifth year after it.
     ///
     /// `@every` counts from the instant given, whatever the zone.
     pub fn next_after(&self, after: Timestamp, zone: &TimeZone, dst: Dst) -> Option<Timestamp> {
         let after = floor(after);
-        let next = match (&self.0, dst) {
-            (Kind::Every(seconds), _) => after.checked_add(*seconds)?,
-            (Kind::Fields(fields), Dst::RunOnce) if fields.is_fixed_time() => {
-                once::next(fields, after, zone)?
-            }
-            (Kind::Fields(fields), _) => kubernetes::next(fields, after, zone)?,
+        let next = match &self.0 {
+            Kind::Every(seconds) => after.checked_add(*seconds)?,
+            Kind::Fields(fields) => next(fields, dst, after, &mut Offsets::new(zone))?,
         };
         Timestamp::from_second(next).ok()
     }
 
-    /// The latest slot after one instant and not after another: what is still to be done after a long pause. The time it
-    /// takes does not grow with the pause.
+    /// How many slots lie after one instant and not after another: as many as [`Schedule::next_after`] finds one after the
+    /// other. The time it takes grows with months and clock changes, and not with slots.
+    pub fn count(&self, after: Timestamp, until: Timestamp, zone: &TimeZone, dst: Dst) -> u64 {
+        self.between(after, until, zone, dst).map_or(0, |slots| slots.count)
+    }
+
+    /// The latest slot after one instant and not after another: what is still to be done after a long pause.
     pub fn latest(&self, after: Timestamp, until: Timestamp, zone: &TimeZone, dst: Dst) -> Option<Timestamp> {
-        if let Kind::Every(seconds) = self.0 {
-            let times = until.as_second().checked_sub(floor(after))? / seconds;
-            let latest = floor(after).checked_add(times.checked_mul(seconds)?)?;
-            return (times > 0).then(|| Timestamp::from_second(latest).ok()).flatten();
-        }
-        let mut width = SignedDuration::from_hours(1);
-        loop {
-            // Each look goes back twice as far; what it finds lies in the part the last one did not see.
-            let from = until.checked_sub(width).unwrap_or(Timestamp::MIN).max(after);
-            let mut latest = None;
-            let mut at = from;
-            while let Some(next) = self.next_after(at, zone, dst).filter(|next| *next <= until) {
-                latest = Some(next);
-                at = next;
+        self.between(after, until, zone, dst).map(|slots| slots.last)
+    }
+
+    /// The slots after one instant and not after another, in sum; `None` if there are none.
+    pub fn between(&self, after: Timestamp, until: Timestamp, zone: &TimeZone, dst: Dst) -> Option<Slots> {
+        let (after, until) = (floor(after), floor(until));
+        let slots = |first: i64, last: i64, count: u64| {
+            let at = |unix: i64| Timestamp::from_second(unix).ok();
+            Some(Slots { first: at(first)?, last: at(last)?, count })
+        };
+        match &self.0 {
+            Kind::Every(seconds) => {
+                let count = until.checked_sub(after)?.div_euclid(*seconds);
+                let last = after.checked_add(count.checked_mul(*seconds)?)?;
+                slots(
+                    after.checked_add(*seconds)?,
+                    last,
+                    u64::try_from(count).ok().filter(|count| *count > 0)?,
+                )
             }
-            if latest.is_some() || from == after {
-                return latest;
+            Kind::Fields(fields) => {
+                let mut runs = Runs::new(fields, dst, zone, after, until);
+                let first = runs.next()?;
+                let (mut last, mut count) = (first.last, first.count);
+                let first = first.first;
+                for run in runs {
+                    last = run.last;
+                    count += run.count;
+                }
+                slots(first, last, count)
             }
-            width = width.saturating_mul(2);
         }
+    }
+
+    /// Of the slots after one instant and not after another, the one from which so many are left, itself included: the first
+    /// of the latest `n`. `None` if there are fewer.
+    pub fn nth_last(
+        &self,
+        after: Timestamp,
+        until: Timestamp,
+        n: u64,
+        zone: &TimeZone,
+        dst: Dst,
+    ) -> Option<Timestamp> {
+        let mut skip = self.count(after, until, zone, dst).checked_sub(n)?;
+        if n == 0 {
+            return None;
+        }
+        let (after, until) = (floor(after), floor(until));
+        let found = match &self.0 {
+            Kind::Every(seconds) => {
+                after.checked_add(i64::try_from(skip).ok()?.checked_add(1)?.checked_mul(*seconds)?)?
+            }
+            Kind::Fields(fields) => {
+                let mut runs = Runs::new(fields, dst, zone, after, until);
+                loop {
+                    let run = runs.next()?;
+                    if skip < run.count {
+                        break run.nth(fields, skip)?;
+                    }
+                    skip -= run.count;
+                }
+            }
+        };
+        Timestamp::from_second(found).ok()
+    }
+}
+
+/// Slots, in sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slots {
+    /// The first.
+    pub first: Timestamp,
+    /// The last.
+    pub last: Timestamp,
+    /// How many there are from the first to the last, both counted; at least one.
+    pub count: u64,
+}
+
+fn next(fields: &Fields, dst: Dst, after: i64, offsets: &mut Offsets) -> Option<i64> {
+    match dst {
+        Dst::RunOnce if fields.is_fixed_time() => once::next(fields, after, offsets),
+        Dst::RunOnce | Dst::Kubernetes => kubernetes::next(fields, after, offsets),
     }
 }
 

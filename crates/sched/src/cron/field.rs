@@ -15,7 +15,7 @@ pub(super) struct Fields {
     pub(super) month: u64,
     pub(super) weekday: u64,
     /// Both the day of the month and that of the week must match. Else one of them is enough.
-    both_days: bool,
+    pub(super) both_days: bool,
     /// Neither minute nor hour begins with a star.
     fixed_time: bool,
 }

@@ -9,7 +9,6 @@
 
 use jiff::ToSpan;
 use jiff::civil::{Date, DateTime, Time};
-use jiff::tz::TimeZone;
 
 use super::field::{Fields, has};
 use super::offsets::Offsets;
@@ -23,11 +22,11 @@ const YEARS: i16 = 5;
 const ROUNDS: u32 = 3_000;
 
 /// The first slot after an instant, both in seconds since 1970.
-pub(super) fn next(fields: &Fields, after: i64, zone: &TimeZone) -> Option<i64> {
+pub(super) fn next(fields: &Fields, after: i64, offsets: &mut Offsets) -> Option<i64> {
     if fields.is_never() {
         return None;
     }
-    let mut walk = Walk { fields, offsets: Offsets::new(zone), limit: 0 };
+    let mut walk = Walk { fields, offsets, limit: 0 };
     walk.limit = walk.offsets.local(after.checked_add(1)?).year().saturating_add(YEARS);
     let mut from = after;
     loop {
@@ -46,9 +45,9 @@ pub(super) fn next(fields: &Fields, after: i64, zone: &TimeZone) -> Option<i64> 
     }
 }
 
-struct Walk<'a> {
+struct Walk<'a, 'zone> {
     fields: &'a Fields,
-    offsets: Offsets<'a>,
+    offsets: &'a mut Offsets<'zone>,
     /// The last year that is looked at.
     limit: i16,
 }
@@ -61,7 +60,7 @@ enum Ended {
     Caught(i64),
 }
 
-impl Walk<'_> {
+impl Walk<'_, '_> {
     fn next(&mut self, after: i64) -> Ended {
         let fields = self.fields;
         let mut at = after + 1;

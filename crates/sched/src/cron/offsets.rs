@@ -18,6 +18,10 @@ impl<'zone> Offsets<'zone> {
         Offsets { zone, from: 0, before: 0, offset: 0 }
     }
 
+    pub(super) fn zone(&self) -> &'zone TimeZone {
+        self.zone
+    }
+
     /// Seconds east of UTC at an instant, in seconds since 1970.
     pub(super) fn at(&mut self, unix: i64) -> i64 {
         if self.from <= unix && unix < self.before {
@@ -76,6 +80,6 @@ pub(super) fn date_time(local: i64) -> DateTime {
 }
 
 /// A local time as if it were UTC, in seconds since 1970.
-fn unix_of(local: DateTime) -> i64 {
+pub(super) fn unix_of(local: DateTime) -> i64 {
     Offset::UTC.to_timestamp(local).map_or(i64::MAX, Timestamp::as_second)
 }

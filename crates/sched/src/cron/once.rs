@@ -5,7 +5,7 @@
 //! the last minute before it, so that every day has its slot. A day that a zone left out altogether stays left out.
 
 use jiff::Timestamp;
-use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 
 use super::field::Fields;
 use super::kubernetes;
@@ -15,20 +15,21 @@ const MINUTE: i64 = 60;
 const DAY: i64 = 86_400;
 
 /// The first slot after an instant, both in seconds since 1970.
-pub(super) fn next(fields: &Fields, after: i64, zone: &TimeZone) -> Option<i64> {
-    let mut offsets = Offsets::new(zone);
+pub(super) fn next(fields: &Fields, after: i64, offsets: &mut Offsets) -> Option<i64> {
+    let utc = TimeZone::UTC;
+    let mut no_offsets = Offsets::new(&utc);
     // The calendar, as if it were UTC. Slots that the clock was put past fire at the change, those it was put back to fired.
     let mut calendar = after.checked_add(offsets.at(after))?;
     loop {
-        calendar = kubernetes::next(fields, calendar, &TimeZone::UTC)?;
-        if let Some(slot) = instant(calendar, zone).filter(|slot| *slot > after) {
+        calendar = kubernetes::next(fields, calendar, &mut no_offsets)?;
+        if let Some(slot) = instant(calendar, offsets.zone()).filter(|slot| *slot > after) {
             return Some(slot);
         }
     }
 }
 
 fn instant(calendar: i64, zone: &TimeZone) -> Option<i64> {
-    let at = |offset: jiff::tz::Offset| calendar - i64::from(offset.seconds());
+    let at = |offset: Offset| calendar - i64::from(offset.seconds());
     match zone.to_ambiguous_timestamp(date_time(calendar)).offset() {
         AmbiguousOffset::Unambiguous { offset } => Some(at(offset)),
         AmbiguousOffset::Fold { before, .. } => Some(at(before)),

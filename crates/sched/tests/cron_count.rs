@@ -1,0 +1,140 @@
+//! Counting slots says what finding them one after the other says: in every zone, across its clock changes.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+use std::collections::BTreeSet;
+
+use arbitrary::Unstructured;
+use arbtest::arbtest;
+use jiff::Timestamp;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+use sched::cron::{Dst, Schedule};
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
+
+fn zones() -> Vec<TimeZone> {
+    let database = TimeZoneDatabase::bundled();
+    let zones: Vec<_> = database.available().map(|name| database.get(name.as_str()).unwrap()).collect();
+    assert!(zones.len() > 400, "only {} zones", zones.len());
+    zones
+}
+
+fn any_field(u: &mut Unstructured, least: u32, most: u32) -> arbitrary::Result<String> {
+    let value = |u: &mut Unstructured| u.int_in_range(least..=most);
+    Ok(match u.int_in_range(0..=6)? {
+        0 | 1 => "*".to_owned(),
+        2 => format!("*/{}", u.int_in_range(1..=20)?),
+        3 => format!("{},{}", value(u)?, value(u)?),
+        4 => {
+            let (one, two) = (value(u)?, value(u)?);
+            format!("{}-{}", one.min(two), one.max(two))
+        }
+        _ => value(u)?.to_string(),
+    })
+}
+
+fn any_schedule(u: &mut Unstructured) -> arbitrary::Result<(String, Schedule)> {
+    let text = if u.ratio(1, 20)? {
+        format!("@every {}s", u.int_in_range(1..=100_000)?)
+    } else {
+        let mut fields = Vec::new();
+        for (least, most) in [(0, 59), (0, 23), (1, 31), (1, 12), (0, 6)] {
+            fields.push(any_field(u, least, most)?);
+        }
+        fields.join(" ")
+    };
+    let schedule = Schedule::parse(&text).unwrap();
+    Ok((text, schedule))
+}
+
+/// An instant of the last hundred and the next fifty years; mostly one close to a clock change.
+fn any_instant(u: &mut Unstructured, zone: &TimeZone) -> arbitrary::Result<Timestamp> {
+    let at = u.int_in_range(-3_000_000_000i64..=3_600_000_000)?;
+    let at = Timestamp::from_second(at).unwrap();
+    let Some(change) = zone.following(at).next().filter(|_| u.ratio(3, 4).unwrap_or(false)) else {
+        return Ok(at);
+    };
+    let distance = u.int_in_range(-40 * DAY..=5 * DAY)?;
+    Ok(Timestamp::from_second(change.timestamp().as_second() + distance).unwrap())
+}
+
+/// So many slots are looked for one after the other, at most.
+const LOOKED_FOR: usize = 5_000;
+
+fn agree(
+    zone: &TimeZone,
+    text: &str,
+    schedule: &Schedule,
+    dst: Dst,
+    after: Timestamp,
+    until: Timestamp,
+    n: u64,
+) {
+    let found: Vec<_> = std::iter::successors(Some(after), |at| {
+        schedule.next_after(*at, zone, dst).filter(|next| *next <= until)
+    })
+    .skip(1)
+    .take(LOOKED_FOR)
+    .collect();
+    // Where there were more, they are compared up to the last that was looked for.
+    let until = if found.len() == LOOKED_FOR { found[LOOKED_FOR - 1] } else { until };
+    let what = format!("`{text}` {dst:?} in {:?} from {after} to {until}", zone.iana_name());
+    let count = schedule.count(after, until, zone, dst);
+    assert_eq!(count, found.len() as u64, "{what}");
+    assert_eq!(schedule.latest(after, until, zone, dst), found.last().copied(), "{what}");
+    let between = schedule.between(after, until, zone, dst);
+    assert_eq!(between.map(|slots| slots.first), found.first().copied(), "{what}");
+    let n = n % (count + 2);
+    let expected = found.len().checked_sub(n as usize).and_then(|place| found.get(place).copied());
+    assert_eq!(schedule.nth_last(after, until, n, zone, dst), expected, "{n} of {what}");
+}
+
+#[test]
+fn counting_agrees_with_finding_each() {
+    let zones = zones();
+    arbtest(|u| {
+        let zone = u.choose(&zones)?;
+        let (text, schedule) = any_schedule(u)?;
+        let after = any_instant(u, zone)?;
+        let until = after.as_second() + u.int_in_range(-DAY..=100 * DAY)?;
+        let dst = if u.arbitrary()? { Dst::Kubernetes } else { Dst::RunOnce };
+        agree(zone, &text, &schedule, dst, after, Timestamp::from_second(until).unwrap(), u.arbitrary()?);
+        Ok(())
+    })
+    .budget_ms(5_000);
+}
+
+#[test]
+fn counting_agrees_around_the_changes_of_every_zone() {
+    let texts = [
+        "*/6 * * * *",
+        "*/30 0-3 * * *",
+        "30 0,1,2 * * *",
+        "0 0 * * *",
+        "59 23 * * 1-5",
+        "0 12 24,30,31 * *",
+    ];
+    let schedules = texts.map(|text| (text, Schedule::parse(text).unwrap()));
+    // Every change there ever was, each once: zones that share one share its answers.
+    let mut seen = BTreeSet::new();
+    for zone in zones() {
+        let begin: Timestamp = "1890-01-01T00:00:00Z".parse().unwrap();
+        for change in
+            zone.following(begin).take_while(|change| change.timestamp().as_second() < 2_200_000_000)
+        {
+            let at =
+                |distance: i64| Timestamp::from_second(change.timestamp().as_second() + distance).unwrap();
+            let (before, after) = (zone.to_offset(at(-1)), change.offset());
+            if before == after || !seen.insert((change.timestamp(), before.seconds(), after.seconds())) {
+                continue;
+            }
+            // Which schedule is looked at is left to the change's number.
+            let place = seen.len();
+            let (text, schedule) = &schedules[place % schedules.len()];
+            let dst = if place / schedules.len() % 2 == 0 { Dst::Kubernetes } else { Dst::RunOnce };
+            agree(&zone, text, schedule, dst, at(-30 * HOUR), at(30 * HOUR), place as u64);
+        }
+    }
+    assert!(seen.len() > 3_000, "only {} changes", seen.len());
+}
