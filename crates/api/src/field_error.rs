@@ -127,6 +127,17 @@ impl FieldErrors {
         self.push_value(path, Class::Invalid, value, must);
     }
 
+    /// Given, and something within it is not possible. `detail` names it, so that the whole need not be shown.
+    pub fn invalid_within(
+        &mut self,
+        path: impl Into<FieldPath>,
+        value: impl Into<BadValue>,
+        detail: impl fmt::Display,
+    ) {
+        let detail = detail.to_string();
+        self.add(path.into(), Class::Invalid, Some(value.into()), detail.clone(), detail);
+    }
+
     /// Not one of the values there are.
     pub fn unsupported(&mut self, path: impl Into<FieldPath>, value: impl Into<BadValue>, values: &[&str]) {
         let value = value.into();

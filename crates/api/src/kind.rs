@@ -2,6 +2,7 @@
 
 use prost::Name;
 
+use crate::pb::k8s::meta::v1::ObjectMeta;
 use crate::pb::k8s::{batch, core};
 
 /// A kind of object, by all of its names.
@@ -102,22 +103,60 @@ impl Kind {
 pub trait Object: prost::Message + Name + Default {
     /// The kind.
     const KIND: &'static Kind;
+
+    /// Its metadata, if it has any.
+    fn metadata(&self) -> Option<&ObjectMeta>;
+
+    /// Its metadata, made if it had none.
+    fn metadata_mut(&mut self) -> &mut ObjectMeta;
 }
 
 impl Object for batch::v1::Job {
     const KIND: &'static Kind = &JOB;
+
+    fn metadata(&self) -> Option<&ObjectMeta> {
+        self.metadata.as_ref()
+    }
+
+    fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        self.metadata.get_or_insert_default()
+    }
 }
 
 impl Object for batch::v1::CronJob {
     const KIND: &'static Kind = &CRON_JOB;
+
+    fn metadata(&self) -> Option<&ObjectMeta> {
+        self.metadata.as_ref()
+    }
+
+    fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        self.metadata.get_or_insert_default()
+    }
 }
 
 impl Object for core::v1::Pod {
     const KIND: &'static Kind = &POD;
+
+    fn metadata(&self) -> Option<&ObjectMeta> {
+        self.metadata.as_ref()
+    }
+
+    fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        self.metadata.get_or_insert_default()
+    }
 }
 
 impl Object for core::v1::Event {
     const KIND: &'static Kind = &EVENT;
+
+    fn metadata(&self) -> Option<&ObjectMeta> {
+        self.metadata.as_ref()
+    }
+
+    fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        self.metadata.get_or_insert_default()
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@
 //! and as a manifest in YAML. The `.proto` files are the only list of fields; [`descriptor`] reads them, [`json`] and
 //! [`support`] walk them. Clocks, files and sockets are left to others.
 
+mod asked;
 pub mod container;
+pub mod cron_job;
 pub mod descriptor;
 mod environment;
 pub mod field_error;
@@ -29,7 +31,9 @@ pub mod support;
 pub mod time;
 pub mod yaml;
 
+pub use asked::Asked;
 pub use container::{ContainerPlan, Mount, MountSource, Node, container_plan};
+pub use cron_job::NewCronJob;
 pub use field_error::{FieldError, FieldErrors, FieldPath};
 pub use image_ref::ImageRef;
 pub use job::{Grants, NewJob};

@@ -2,9 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::field_error::{Class, FieldErrors, FieldPath};
+use crate::kind::Object;
 use crate::names;
 use crate::pb::k8s::meta::v1::{ObjectMeta, OwnerReference};
+use crate::support::Warning;
+use crate::time;
 
 /// All annotations of an object together, keys and values, in bytes (Kubernetes' limit).
 pub const ANNOTATIONS_MAX: usize = 256 << 10;
@@ -14,6 +19,28 @@ pub const DEFAULT_NAMESPACE: &str = "default";
 /// The namespace meant by what was given.
 pub fn namespace(given: &str) -> &str {
     if given.is_empty() { DEFAULT_NAMESPACE } else { given }
+}
+
+/// Writes down the namespace that is meant.
+pub(crate) fn place(meta: &mut ObjectMeta) {
+    meta.namespace = namespace(&meta.namespace).to_owned();
+}
+
+/// Marks an object as being deleted in the foreground.
+pub(crate) fn begin_deletion(meta: &mut ObjectMeta, now: Timestamp) {
+    meta.deletion_timestamp = Some(time::seconds(now));
+    meta.deletion_grace_period_seconds = Some(0);
+    // Kubernetes' word for a deletion that waits for the children.
+    meta.finalizers = vec!["foregroundDeletion".to_owned()];
+}
+
+/// Tells of a name that is none for a host: Pods are named after it.
+pub(crate) fn warn_name<M: Object>(object: &M, warnings: &mut Vec<Warning>) {
+    let name = object.metadata().map_or("", |meta| &meta.name);
+    if !name.is_empty() && names::dns_label(name).is_err() {
+        let text = format!("`{name}` is no DNS label; Pods are better named without dots");
+        warnings.push(Warning { path: "metadata.name".into(), text });
+    }
 }
 
 pub(crate) fn validate(meta: &ObjectMeta, errors: &mut FieldErrors) {

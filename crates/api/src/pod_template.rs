@@ -18,6 +18,7 @@ use crate::names;
 use crate::pb::k8s::core::v1::{Container, PodSpec, PodTemplateSpec};
 use crate::quantity::Quantity;
 
+pub(crate) use env::check_variable_name;
 pub(crate) use warnings::warn;
 
 /// Kubernetes' default for `terminationGracePeriodSeconds`.

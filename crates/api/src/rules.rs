@@ -5,6 +5,8 @@
 
 mod accepted;
 mod anything;
+mod cron_jobs;
+mod cron_jobs_started;
 mod guides;
 mod jobs;
 mod once;
@@ -19,6 +21,8 @@ use crate::job::{Grants, NewJob};
 use crate::manifest::{self, Document};
 use crate::pb::k8s::batch::v1::Job;
 use expect_test::Expect;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+use sched::cron_job::Zones;
 use serde_json::Value;
 
 /// A Job that is right.
@@ -67,6 +71,21 @@ pub(crate) fn changed(changes: &[&str]) -> Value {
 
 pub(crate) fn document(manifest: &Value) -> Document {
     manifest::parse(&manifest.to_string()).unwrap().remove(0)
+}
+
+/// The zones that come with jiff, by their exact names; the device's own is Berlin's.
+#[derive(Debug)]
+pub(crate) struct Bundled;
+
+impl Zones for Bundled {
+    fn find(&self, name: &str) -> Option<TimeZone> {
+        let zone = TimeZoneDatabase::bundled().get(name).ok()?;
+        (zone.iana_name() == Some(name)).then_some(zone)
+    }
+
+    fn local(&self) -> TimeZone {
+        self.find("Europe/Berlin").unwrap()
+    }
 }
 
 /// What may be granted is not what these tests are about.

@@ -32,6 +32,11 @@ pub(super) fn default(job: &mut Job) {
     spec.manual_selector.get_or_insert(false);
     let replacement = if spec.pod_failure_policy.is_some() { "Failed" } else { "TerminatingOrFailed" };
     spec.pod_replacement_policy.get_or_insert_with(|| replacement.to_owned());
+    default_template(spec);
+}
+
+/// Fills in what is written down already where the spec is a CronJob's template.
+pub(crate) fn default_template(spec: &mut JobSpec) {
     if let Some(policy) = &mut spec.pod_failure_policy {
         policies::default(policy);
     }
@@ -45,18 +50,24 @@ pub(super) fn validate(job: &Job, grants: &Grants, errors: &mut FieldErrors) {
     let no_meta = ObjectMeta::default();
     let meta = job.metadata.as_ref().unwrap_or(&no_meta);
     metadata::validate(meta, errors);
-    // The name becomes the value of a label of every Pod.
-    if meta.name.len() > alphabets::LABEL_MAX {
-        errors.too_long("metadata.name", meta.name.len(), alphabets::LABEL_MAX);
-    }
     let path = FieldPath::from("spec");
     let Some(spec) = &job.spec else {
         errors.required(path, "needed; say what the Job is to run");
         return;
     };
-    validate_index_names(meta, spec, errors);
+    validate_name(job, errors);
     validate_spec(spec, &path, grants, errors);
     selector::validate(job, &path, errors);
+}
+
+/// Finds what is wrong with the name alone: what is made from the Job is named after it.
+pub(super) fn validate_name(job: &Job, errors: &mut FieldErrors) {
+    let (Some(meta), Some(spec)) = (&job.metadata, &job.spec) else { return };
+    // The name becomes the value of a label of every Pod.
+    if meta.name.len() > alphabets::LABEL_MAX {
+        errors.too_long("metadata.name", meta.name.len(), alphabets::LABEL_MAX);
+    }
+    validate_index_names(meta, spec, errors);
 }
 
 /// The Pods of an Indexed Job are called after it and their index, and their names are host names.
@@ -79,7 +90,7 @@ fn validate_index_names(meta: &ObjectMeta, spec: &JobSpec, errors: &mut FieldErr
 }
 
 /// Finds all that is wrong with what a Job is to do.
-fn validate_spec(spec: &JobSpec, path: &FieldPath, grants: &Grants, errors: &mut FieldErrors) {
+pub(crate) fn validate_spec(spec: &JobSpec, path: &FieldPath, grants: &Grants, errors: &mut FieldErrors) {
     let at_least_zero = [
         ("parallelism", spec.parallelism.map(i64::from)),
         ("completions", spec.completions.map(i64::from)),
@@ -197,23 +208,17 @@ fn validate_managed_by(manager: &str, path: &FieldPath, errors: &mut FieldErrors
 }
 
 /// Finds what can be, and may not be meant.
-pub(super) fn warn(job: &Job, warnings: &mut Vec<Warning>) {
-    let warning = |path: FieldPath, text: String| Warning { path, text };
-    let no_meta = ObjectMeta::default();
-    let meta = job.metadata.as_ref().unwrap_or(&no_meta);
-    let path = FieldPath::from("metadata");
-    if !meta.name.is_empty() && alphabets::dns_label(&meta.name).is_err() {
-        let text = format!("`{}` is no DNS label; Pods are better named without dots", meta.name);
-        warnings.push(warning(path.field("name"), text));
-    }
-    let Some(spec) = &job.spec else { return };
+pub(crate) fn warn(spec: &JobSpec, path: &FieldPath, warnings: &mut Vec<Warning>) {
     let (completions, parallelism) = (spec.completions.unwrap_or(0), spec.parallelism.unwrap_or(1));
     if is_indexed(spec) && completions > INDEXED_MAX && parallelism > COUNTED_EACH_MAX {
         let text = format!(
             "{parallelism} at once is much for more than {INDEXED_MAX} completions; \
              up to {COUNTED_EACH_MAX} is better"
         );
-        warnings.push(warning(FieldPath::from("spec").field("parallelism"), text));
+        warnings.push(Warning { path: path.field("parallelism"), text });
+    }
+    if let Some(template) = &spec.template {
+        pod_template::warn(template, &path.field("template"), warnings);
     }
 }
 

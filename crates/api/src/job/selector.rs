@@ -48,6 +48,13 @@ pub(super) fn drop_generated(job: &mut Job) {
     remove_generated(&mut template.labels);
 }
 
+/// Labels in a template that are filled in for each Job.
+pub(crate) fn generated_labels(spec: &JobSpec) -> impl Iterator<Item = &'static str> {
+    let meta = spec.template.as_ref().and_then(|template| template.metadata.as_ref());
+    let given = move |key: &&str| meta.is_some_and(|meta| meta.labels.contains_key(*key));
+    UIDS.into_iter().chain(NAMES).filter(given)
+}
+
 fn remove_generated(labels: &mut Labels) {
     for label in UIDS.into_iter().chain(NAMES) {
         labels.remove(label);

@@ -260,11 +260,7 @@ pub fn growth(job: &Job, live: usize) -> usize {
 
 /// Marks a Job as being deleted in the foreground.
 pub fn begin_deletion(job: &mut Job, now: Timestamp) {
-    let meta = job.metadata.get_or_insert_default();
-    meta.deletion_timestamp = Some(time::seconds(now));
-    meta.deletion_grace_period_seconds = Some(0);
-    // Kubernetes' word for a deletion that waits for the children.
-    meta.finalizers = vec!["foregroundDeletion".to_owned()];
+    crate::metadata::begin_deletion(job.metadata.get_or_insert_default(), now);
 }
 
 /// Writes what is known of a Job into its status. A Job that another controller sees to keeps what it has.

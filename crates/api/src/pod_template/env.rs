@@ -29,12 +29,17 @@ fn is_variable(name: &str) -> bool {
     name.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'=')
 }
 
-fn validate_variable(variable: &EnvVar, spec: &PodSpec, path: &FieldPath, errors: &mut FieldErrors) {
-    if variable.name.is_empty() {
-        errors.required(path.field("name"), "needed; give the variable a name");
-    } else if !is_variable(&variable.name) {
-        errors.invalid(path.field("name"), &variable.name, "must be printable ASCII without `=`");
+/// The name of a variable.
+pub(crate) fn check_variable_name(name: &str, path: &FieldPath, errors: &mut FieldErrors) {
+    if name.is_empty() {
+        errors.required(path, "needed; give the variable a name");
+    } else if !is_variable(name) {
+        errors.invalid(path, name, "must be printable ASCII without `=`");
     }
+}
+
+fn validate_variable(variable: &EnvVar, spec: &PodSpec, path: &FieldPath, errors: &mut FieldErrors) {
+    check_variable_name(&variable.name, &path.field("name"), errors);
     let Some(source) = &variable.value_from else { return };
     let path = path.field("valueFrom");
     if !variable.value.is_empty() {
