@@ -88,14 +88,18 @@ impl Kind {
 
     /// The kind people mean by `job`, `jobs`, `Job`, `cj` or `jobs.batch`.
     pub fn named(text: &str) -> Option<&'static Kind> {
+        KINDS.iter().find(|kind| kind.is_called(text))
+    }
+
+    /// Whether people mean this kind by `text`.
+    pub fn is_called(&self, text: &str) -> bool {
         let lower = text.to_ascii_lowercase();
         let (name, group) =
             lower.split_once('.').map_or((&lower[..], None), |(name, group)| (name, Some(group)));
-        KINDS.iter().find(|kind| {
-            let group_fits =
-                group.is_none_or(|group| group == kind.group || group == format!("v1.{}", kind.group));
-            group_fits && (name == kind.singular || name == kind.plural || kind.short.contains(&name))
-        })
+        let group_fits = group.is_none_or(|group| {
+            group == self.group || group.strip_prefix(self.version) == Some(&format!(".{}", self.group))
+        });
+        group_fits && (name == self.singular || name == self.plural || self.short.contains(&name))
     }
 }
 

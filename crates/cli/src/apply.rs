@@ -14,6 +14,7 @@ use tonic::Status;
 use tonic_types::StatusExt;
 
 use crate::failure::{Failure, Field, tell};
+use crate::kind::Kind;
 use crate::manifest;
 use crate::output::print;
 use crate::session::{Global, Session};
@@ -208,11 +209,10 @@ fn line_of_dry_run(result: &ApplyResult, dry_run: DryRun) -> String {
 
 /// `job.batch/hello`, as far as it is known.
 fn who(result: &ApplyResult) -> String {
-    let kind = match result.kind.as_str() {
-        "Job" => "job.batch".to_owned(),
-        "CronJob" => "cronjob.batch".to_owned(),
-        "" => "object".to_owned(),
-        kind => kind.to_lowercase(),
+    let kind = match (Kind::of_manifest(&result.kind), result.kind.as_str()) {
+        (Some(kind), _) => kind.qualified(),
+        (None, "") => "object".to_owned(),
+        (None, kind) => kind.to_lowercase(),
     };
     if result.name.is_empty() {
         format!("{kind} at line {}", result.line)

@@ -33,6 +33,13 @@ pub(crate) struct Named {
     pub(crate) name: String,
 }
 
+impl Named {
+    /// As people write it: `job.batch/hello`.
+    pub(crate) fn qualified(&self) -> String {
+        format!("{}/{}", self.kind.qualified(), self.name)
+    }
+}
+
 impl Chosen {
     /// Whether there is anything to choose by.
     pub(crate) fn chooses(&self) -> bool {

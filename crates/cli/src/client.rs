@@ -7,12 +7,14 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use api::pb::wick::v1::cron_job_service_client::CronJobServiceClient;
 use api::pb::wick::v1::event_service_client::EventServiceClient;
 use api::pb::wick::v1::image_service_client::ImageServiceClient;
 use api::pb::wick::v1::job_service_client::JobServiceClient;
 use api::pb::wick::v1::manifest_service_client::ManifestServiceClient;
 use api::pb::wick::v1::node_service_client::NodeServiceClient;
 use api::pb::wick::v1::pod_service_client::PodServiceClient;
+use api::pb::wick::v1::schedule_service_client::ScheduleServiceClient;
 use api::pb::wick::v1::simulation_service_client::SimulationServiceClient;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -95,6 +97,14 @@ impl Agent {
 
     pub(crate) fn jobs(&self) -> JobServiceClient<Channel> {
         JobServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER)
+    }
+
+    pub(crate) fn cron_jobs(&self) -> CronJobServiceClient<Channel> {
+        CronJobServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER)
+    }
+
+    pub(crate) fn schedules(&self) -> ScheduleServiceClient<Channel> {
+        ScheduleServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER)
     }
 
     pub(crate) fn pods(&self) -> PodServiceClient<Channel> {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use api::pb::k8s::batch::v1::Job;
+use api::pb::k8s::batch::v1::{Job, JobSpec};
 use api::pb::k8s::core::v1::{Container, Event, Pod};
 use api::pb::wick::v1::{Image, ImageKind, Node};
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::age::age;
 use crate::clock::time;
 use crate::kind::Kind;
-use crate::objects::{Object, pairs};
+use crate::objects::{Object, Scheduled, pairs};
 use crate::status;
 use crate::table::{Table, size};
 
@@ -44,6 +44,7 @@ pub(crate) fn table(kind: Kind, objects: &[Object], shown: Shown<'_>, now: Times
     for object in objects {
         table.rows.push(match object {
             Object::Job(object) => job(object, shown.wide, now),
+            Object::CronJob(object) => cron_job(object, shown.wide, now),
             Object::Pod(object) => pod(object, shown.wide, now),
             Object::Event(object) => event(object, shown.wide, now),
             Object::Image(object) => image(object, shown.wide, now),
@@ -78,6 +79,22 @@ fn columns(kind: Kind, wide: bool) -> &'static [&'static str] {
         (Kind::Job, true) => {
             &["NAME", "STATUS", "COMPLETIONS", "DURATION", "AGE", "CONTAINERS", "IMAGES", "SELECTOR"]
         }
+        (Kind::CronJob, false) => {
+            &["NAME", "SCHEDULE", "TIMEZONE", "SUSPEND", "ACTIVE", "LAST SCHEDULE", "NEXT", "AGE"]
+        }
+        (Kind::CronJob, true) => &[
+            "NAME",
+            "SCHEDULE",
+            "TIMEZONE",
+            "SUSPEND",
+            "ACTIVE",
+            "LAST SCHEDULE",
+            "NEXT",
+            "AGE",
+            "CONTAINERS",
+            "IMAGES",
+            "SELECTOR",
+        ],
         (Kind::Pod, false) => &["NAME", "READY", "STATUS", "RESTARTS", "AGE"],
         (Kind::Pod, true) => &["NAME", "READY", "STATUS", "RESTARTS", "AGE", "NODE", "IMAGES"],
         (Kind::Event, false) => &["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"],
@@ -120,17 +137,45 @@ fn job(job: &Job, wide: bool, now: Timestamp) -> Vec<String> {
         age(time(meta.creation_timestamp.as_ref()), now),
     ];
     if wide {
-        let spec = job.spec.as_ref();
-        let template = spec.and_then(|spec| spec.template.as_ref()?.spec.as_ref());
-        let containers = template.map(|spec| spec.containers.as_slice()).unwrap_or_default();
+        let containers = containers(job.spec.as_ref());
+        cells.extend([names(containers), images(containers), selector(job.spec.as_ref())]);
+    }
+    cells
+}
+
+/// The containers of a Job's Pods.
+fn containers(job: Option<&JobSpec>) -> &[Container] {
+    let template = job.and_then(|spec| spec.template.as_ref()?.spec.as_ref());
+    template.map(|spec| spec.containers.as_slice()).unwrap_or_default()
+}
+
+fn cron_job(scheduled: &Scheduled, wide: bool, now: Timestamp) -> Vec<String> {
+    let cron_job = &scheduled.cron_job;
+    let meta = cron_job.metadata.clone().unwrap_or_default();
+    let spec = cron_job.spec.clone().unwrap_or_default();
+    let status = cron_job.status.clone().unwrap_or_default();
+    let last = time(status.last_schedule_time.as_ref());
+    let mut cells = vec![
+        meta.name,
+        spec.schedule,
+        or_none(spec.time_zone.unwrap_or_default()),
+        status::truth(spec.suspend.unwrap_or_default()).to_owned(),
+        status.active.len().to_string(),
+        last.map_or_else(|| NONE.to_owned(), |last| age(Some(last), now)),
+        status::next(&scheduled.next, now),
+        age(time(meta.creation_timestamp.as_ref()), now),
+    ];
+    if wide {
+        let job = spec.job_template.as_ref().and_then(|template| template.spec.as_ref());
+        let containers = containers(job);
         cells.extend([names(containers), images(containers), selector(job)]);
     }
     cells
 }
 
 /// A Job's selector, as `-l` takes it.
-pub(crate) fn selector(job: &Job) -> String {
-    let selector = job.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+pub(crate) fn selector(job: Option<&JobSpec>) -> String {
+    let selector = job.and_then(|spec| spec.selector.as_ref());
     let Some(selector) = selector else { return NONE.to_owned() };
     let mut terms = pairs(&selector.match_labels);
     for term in &selector.match_expressions {
@@ -283,6 +328,7 @@ mod tests {
     use crate::screen::Screen;
     use crate::table::Widths;
     use api::pb::k8s::meta::v1::LabelSelector;
+    use api::pb::wick::v1::NextSlot;
     use expect_test::{Expect, expect};
 
     const NARROW: Shown<'static> =
@@ -329,6 +375,51 @@ mod tests {
             NAMESPACE   NAME             STATUS     COMPLETIONS   DURATION   AGE
             default     hello            Complete   5/5           60s        2m
             default     nightly-report   Running    0/5           100s       2m
+        "#]],
+        );
+    }
+
+    #[test]
+    fn cronjobs_look_as_kubectl_shows_them_with_what_comes_next() {
+        let next = |seconds: Option<i64>, none_because: &str| NextSlot {
+            slot: seconds.and_then(|seconds| ago(-seconds)),
+            start: seconds.and_then(|seconds| ago(-seconds)),
+            none_because: none_because.to_owned(),
+        };
+        let mut due = samples::cron_job("nightly-report", "30 2 * * *");
+        due.cron_job.status.as_mut().unwrap().active = vec![Default::default(); 2];
+        let mut now = samples::cron_job("hello", "*/5 * * * *");
+        let spec = now.cron_job.spec.as_mut().unwrap();
+        (now.next, spec.time_zone) = (next(Some(0), ""), None);
+        let mut rests = samples::cron_job("rests", "@hourly");
+        rests.cron_job.spec.as_mut().unwrap().suspend = Some(true);
+        rests.cron_job.status = None;
+        rests.next = next(None, "Suspended");
+        let mut mars = samples::cron_job("mars", "@hourly");
+        mars.next = next(None, "UnknownTimeZone");
+        let mut never = samples::cron_job("never", "0 0 31 2 *");
+        never.next = next(None, "Never");
+        let all = [due, now, rests, mars, never].map(Object::from);
+        check(
+            Kind::CronJob,
+            &all,
+            NARROW,
+            expect![[r#"
+            NAME             SCHEDULE      TIMEZONE        SUSPEND   ACTIVE   LAST SCHEDULE   NEXT           AGE
+            nightly-report   30 2 * * *    Europe/Berlin   False     2        23h             in 4m          2m
+            hello            */5 * * * *   <none>          False     0        23h             now            2m
+            rests            @hourly       Europe/Berlin   True      0        <none>          suspended      2m
+            mars             @hourly       Europe/Berlin   False     0        23h             unknown zone   2m
+            never            0 0 31 2 *    Europe/Berlin   False     0        23h             never          2m
+        "#]],
+        );
+        check(
+            Kind::CronJob,
+            &all[..1],
+            WIDE,
+            expect![[r#"
+            NAME             SCHEDULE     TIMEZONE        SUSPEND   ACTIVE   LAST SCHEDULE   NEXT    AGE   CONTAINERS       IMAGES             SELECTOR
+            nightly-report   30 2 * * *   Europe/Berlin   False     2        23h             in 4m   2m    nightly-report   nightly-report:1   <none>
         "#]],
         );
     }

@@ -1,23 +1,21 @@
-//! `wick delete`: takes Jobs (their Pods with them), Pods and images away, and waits until they are gone.
+//! `wick delete`: takes what is named away, with what it owns, and waits until they are gone.
 
 use std::path::PathBuf;
 
-use api::pb::k8s::meta::v1::ObjectMeta;
-use api::pb::wick::v1::{
-    DeletionPropagation, JobServiceDeleteRequest, ObjectFilter, PodServiceDeleteRequest,
-};
+use api::pb::wick::v1::{DeletionPropagation, ObjectFilter};
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
 use tokio::time::{Instant, timeout_at};
-use tonic::{Code, Status};
+use tonic::Code;
 
+use crate::change::CHANGEABLE;
 use crate::chosen::{Chosen, Named};
 use crate::failure::{Failure, tell};
 use crate::image::remove;
 use crate::kind::{Kind, Target, targets};
 use crate::logs::{duration, wait_of};
 use crate::manifest;
-use crate::objects::{self, Change, Watch, missing, only};
+use crate::objects::{self, Change, Deletion, Watch, missing, only};
 use crate::output::print;
 use crate::session::{Global, Session};
 use crate::sources::{Source, sources};
@@ -31,16 +29,18 @@ Examples:
   wick delete jobs --field-selector status.successful=1
   wick delete job hello --cascade=orphan
   wick delete pod hello-x7k2p --now
+  wick delete cronjob nightly
+  wick delete cronjob nightly --cascade=orphan
   wick delete image hello:1.2
 
 A Job makes another Pod in the place of one that is deleted while it runs.";
 
-/// Deletes jobs, with their pods, and pods and images
+/// Deletes cronjobs with their jobs, jobs with their pods, pods and images
 #[derive(Args, Debug)]
 #[group(skip)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Delete {
-    /// job, pod or image with names, or KIND/NAME …
+    /// job, cronjob, pod or image with names, or KIND/NAME …
     #[arg(value_name = "KIND [NAME]")]
     what: Vec<String>,
 
@@ -52,7 +52,8 @@ pub(crate) struct Delete {
     #[arg(short = 'R', long, requires = "files")]
     recursive: bool,
 
-    /// Whether a Job's Pods go after it (background), before it (foreground) or stay (orphan)
+    /// Whether a Job's Pods, and a CronJob's Jobs with theirs, go after it (background), before it (foreground) or stay
+    /// (orphan)
     #[arg(long, value_enum, default_value_t = Cascade::Background, hide_possible_values = true, value_name = "HOW")]
     cascade: Cascade,
 
@@ -93,11 +94,11 @@ pub(crate) struct Delete {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Cascade {
-    /// The Job goes at once, its Pods after it
+    /// It goes at once, what it owns after it
     Background,
-    /// The Pods go first
+    /// What it owns goes first
     Foreground,
-    /// The Pods stay, and are nobody's
+    /// What it owns stays, and is nobody's
     Orphan,
 }
 
@@ -118,7 +119,7 @@ impl Delete {
             tell("No resources found");
             return Ok(());
         }
-        if grace.is_some() && all.iter().any(|named| named.kind == Kind::Job) {
+        if grace.is_some() && all.iter().any(|named| matches!(named.kind, Kind::Job | Kind::CronJob)) {
             tell(
                 "warning: a grace period is for Pods that are named; a Job's Pods have what its template says",
             );
@@ -176,19 +177,21 @@ impl Delete {
         named: &Named,
         grace: Option<i64>,
     ) -> Result<Option<String>, Failure> {
-        let deleted = match named.kind {
-            Kind::Job => self.job(session, named).await,
-            Kind::Pod => pod(session, named, grace).await,
-            Kind::Image | Kind::Event | Kind::Node => {
-                return match remove(session, &named.name).await {
-                    Ok(gone) => print(&gone).map(|()| None),
-                    Err(_) if self.ignore_not_found && self.is_missing(session, named).await? => Ok(None),
-                    Err(failure) => Err(failure),
-                };
-            }
-        };
         let Named { kind, namespace, name } = named;
-        match deleted {
+        if *kind == Kind::Image {
+            return match remove(session, name).await {
+                Ok(gone) => print(&gone).map(|()| None),
+                Err(_) if self.ignore_not_found && self.is_missing(session, named).await? => Ok(None),
+                Err(failure) => Err(failure),
+            };
+        }
+        let propagation = match self.cascade {
+            Cascade::Background => DeletionPropagation::Background,
+            Cascade::Foreground => DeletionPropagation::Foreground,
+            Cascade::Orphan => DeletionPropagation::Orphan,
+        };
+        let place = (namespace.clone(), name.clone());
+        match objects::delete(&session.agent, *kind, place, Deletion { propagation, grace }).await {
             Ok(meta) => {
                 let word = if self.force && *kind == Kind::Pod { "force deleted" } else { "deleted" };
                 print(&format!("{} \"{name}\" {word}\n", kind.qualified()))?;
@@ -203,22 +206,6 @@ impl Delete {
             }
             Err(status) => Err(status.into()),
         }
-    }
-
-    async fn job(&self, session: &Session, named: &Named) -> Result<Option<ObjectMeta>, Status> {
-        let propagation = match self.cascade {
-            Cascade::Background => DeletionPropagation::Background,
-            Cascade::Foreground => DeletionPropagation::Foreground,
-            Cascade::Orphan => DeletionPropagation::Orphan,
-        };
-        let request = JobServiceDeleteRequest {
-            namespace: named.namespace.clone(),
-            name: named.name.clone(),
-            uid: String::new(),
-            propagation: propagation.into(),
-        };
-        let deleted = session.agent.jobs().delete(request).await?.into_inner();
-        Ok(deleted.job.and_then(|job| job.metadata))
     }
 
     async fn is_missing(&self, session: &Session, named: &Named) -> Result<bool, Failure> {
@@ -246,21 +233,10 @@ impl Delete {
     }
 }
 
-async fn pod(session: &Session, named: &Named, grace: Option<i64>) -> Result<Option<ObjectMeta>, Status> {
-    let request = PodServiceDeleteRequest {
-        namespace: named.namespace.clone(),
-        name: named.name.clone(),
-        uid: String::new(),
-        grace_period_seconds: grace,
-    };
-    let deleted = session.agent.pods().delete(request).await?.into_inner();
-    Ok(deleted.pod.and_then(|pod| pod.metadata))
-}
-
-/// Jobs, Pods and images can be deleted; the others go by themselves.
+/// Some things go by themselves, or never.
 fn deletable(kind: Kind) -> Result<(), Failure> {
     match kind {
-        Kind::Job | Kind::Pod | Kind::Image => Ok(()),
+        Kind::Job | Kind::CronJob | Kind::Pod | Kind::Image => Ok(()),
         Kind::Event => Err(Failure::not_asked("events go by themselves, after an hour")),
         Kind::Node => Err(Failure::not_asked("the node is the device itself")),
     }
@@ -279,19 +255,20 @@ fn in_manifests(sources: &[Source], namespace: &str) -> (Vec<Named>, bool) {
             }
         };
         for object in documents.iter().flat_map(|document| &document.objects) {
-            match (object.kind.as_str(), object.name.as_str()) {
-                ("Job", name) if !name.is_empty() => named.push(Named {
-                    kind: Kind::Job,
+            let kind = Kind::of_manifest(&object.kind).filter(|kind| CHANGEABLE.contains(kind));
+            match (kind, object.name.as_str()) {
+                (Some(kind), name) if !name.is_empty() => named.push(Named {
+                    kind,
                     namespace: if object.namespace.is_empty() { namespace } else { &object.namespace }
                         .to_owned(),
                     name: name.to_owned(),
                 }),
-                (kind, name) => {
-                    let what = match (kind, name) {
+                (_, name) => {
+                    let what = match (object.kind.as_str(), name) {
                         ("", _) => "a document has no kind".to_owned(),
                         (kind, "") => format!("a {kind} has no metadata.name"),
                         (kind, name) => {
-                            format!("`{name}` is a {kind}, and only Jobs are deleted by manifest")
+                            format!("`{name}` is a {kind}; what manifests delete are Jobs and CronJobs")
                         }
                     };
                     tell(&format!("error: {}: {what}", source.name));
@@ -337,6 +314,10 @@ mod tests {
         check(
             "kind: List\nitems: [{kind: Job, metadata: {name: a}}, {kind: Job, metadata: {name: b}}]",
             expect!["default/a default/b"],
+        );
+        check(
+            "kind: Job\nmetadata: {name: a}\n---\nkind: CronJob\nmetadata: {name: a}\n",
+            expect!["default/a default/a"],
         );
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Pages are made by pure functions, one for each kind; here is what they are made from.
 
+mod cron_job;
 mod job;
 mod node;
 mod parts;
@@ -11,9 +12,14 @@ mod sheet;
 pub(crate) use parts::exit;
 pub(crate) use pod::{last_end, next_start};
 
+use api::pb::k8s::batch::v1::Job;
 use api::pb::k8s::core::v1::{Event, Pod};
-use api::pb::wick::v1::{EventServiceListRequest, ImageServiceInspectRequest, ObjectFilter};
+use api::pb::wick::v1::{
+    CronJobName, EventServiceListRequest, ImageServiceInspectRequest, ObjectFilter, PreviewedSlot,
+    ScheduleServiceNextRequest, schedule_service_next_request,
+};
 use clap::Args;
+use tonic::Code;
 
 use crate::clock::{Clock, time};
 use crate::failure::{Failure, tell};
@@ -27,15 +33,16 @@ const EXAMPLES: &str = "\
 Examples:
   wick describe job hello
   wick describe pod/hello-x7k2p
+  wick describe cronjob nightly
   wick describe pods -l job-name=hello
   wick describe node";
 
-/// Says everything about jobs, pods, images or the node, and why it is so
+/// Says everything about jobs, cronjobs, pods, images or the node, and why it is so
 #[derive(Args, Debug)]
 #[group(skip)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Describe {
-    /// job, pod, image or node, with or without names; or KIND/NAME …
+    /// job, cronjob, pod, image or node, with or without names; or KIND/NAME …
     #[arg(required = true, value_name = "KIND [NAME]")]
     what: Vec<String>,
 
@@ -53,7 +60,9 @@ impl Describe {
         }
         let named = targets.iter().any(|target| !target.names.is_empty());
         if self.selector.is_some() && (named || targets.iter().any(|target| !target.kind.has_namespace())) {
-            return Err(Failure::not_asked("only jobs and pods without names are selected by labels"));
+            return Err(Failure::not_asked(
+                "only jobs, cronjobs and pods without names are selected by labels",
+            ));
         }
         let session = global.connect().await?;
         let mut described = 0;
@@ -102,16 +111,19 @@ impl Describe {
 async fn page(session: &Session, object: Object) -> Result<String, Failure> {
     let screen = Screen::stdout();
     Ok(match object {
-        Object::Job(found) => {
-            let (events, pods) = (
-                events(session, Kind::Job, &Object::Job(found.clone())).await?,
-                job_pods(session, &Object::Job(found.clone())).await?,
-            );
-            job::page(&found, &pods, &events, &Clock::read()).page(screen)
+        Object::Job(ref found) => {
+            let (events, pods) = (events(session, &object).await?, job_pods(session, &object).await?);
+            job::page(found, &pods, &events, &Clock::read()).page(screen)
         }
-        Object::Pod(found) => {
-            let events = events(session, Kind::Pod, &Object::Pod(found.clone())).await?;
-            pod::page(&found, &events, &Clock::read()).page(screen)
+        Object::CronJob(ref found) => {
+            let jobs = owned_jobs(session, &object).await?;
+            let (events, slots) = (events(session, &object).await?, slots(session, &object).await?);
+            let due = cron_job::Due { next: &found.next, slots: &slots };
+            cron_job::page(&found.cron_job, &due, &jobs, &events, &Clock::read()).page(screen)
+        }
+        Object::Pod(ref found) => {
+            let events = events(session, &object).await?;
+            pod::page(found, &events, &Clock::read()).page(screen)
         }
         Object::Image(image) => {
             let name = if image.name.is_empty() { image.digest } else { image.name };
@@ -127,25 +139,22 @@ pub(crate) async fn image_page(session: &Session, name: &str) -> Result<String, 
     let request = ImageServiceInspectRequest { name: name.to_owned() };
     match session.agent.images().inspect(request).await {
         Ok(inspected) => Ok(node::image(&inspected.into_inner(), &Clock::read()).page(Screen::stdout())),
-        Err(status) if status.code() == tonic::Code::NotFound => {
+        Err(status) if status.code() == Code::NotFound => {
             Err(objects::missing(&session.agent, Kind::Image, &session.namespace, name).await)
         }
         Err(status) => Err(status.into()),
     }
 }
 
-async fn events(session: &Session, kind: Kind, object: &Object) -> Result<Vec<Event>, Failure> {
-    let word = match kind {
-        Kind::Job => "Job",
-        Kind::Pod => "Pod",
-        Kind::Event | Kind::Image | Kind::Node => return Ok(Vec::new()),
-    };
+/// What was told lately about something that has metadata.
+async fn events(session: &Session, object: &Object) -> Result<Vec<Event>, Failure> {
     // By uid too: what happened to an earlier one of the same name is another story.
     let uid = object.meta().map_or("", |meta| &meta.uid);
     let filter = ObjectFilter {
         namespace: object.namespace().to_owned(),
         field_selector: format!(
-            "involvedObject.kind={word},involvedObject.name={},involvedObject.uid={uid}",
+            "involvedObject.kind={},involvedObject.name={},involvedObject.uid={uid}",
+            object.kind().in_manifests(),
             object.name()
         ),
         ..ObjectFilter::default()
@@ -154,16 +163,52 @@ async fn events(session: &Session, kind: Kind, object: &Object) -> Result<Vec<Ev
     Ok(listed.into_inner().events)
 }
 
+/// The slots of a CronJob that come next; none where the agent does not tell.
+async fn slots(session: &Session, cron_job: &Object) -> Result<Vec<PreviewedSlot>, Failure> {
+    let stored = CronJobName { namespace: cron_job.namespace().to_owned(), name: cron_job.name().to_owned() };
+    let request = ScheduleServiceNextRequest {
+        of: Some(schedule_service_next_request::Of::Stored(stored)),
+        from: None,
+        count: cron_job::SLOTS,
+    };
+    match session.agent.schedules().next(request).await {
+        Ok(slots) => Ok(slots.into_inner().slots),
+        // Its schedule cannot be read, or it is gone by now: the page says what is known without.
+        Err(status)
+            if matches!(status.code(), Code::InvalidArgument | Code::NotFound | Code::Unimplemented) =>
+        {
+            Ok(Vec::new())
+        }
+        Err(status) => Err(status.into()),
+    }
+}
+
+/// The Jobs whose controller is `cron_job`, oldest first.
+pub(crate) async fn owned_jobs(session: &Session, cron_job: &Object) -> Result<Vec<Job>, Failure> {
+    let filter = ObjectFilter { namespace: cron_job.namespace().to_owned(), ..ObjectFilter::default() };
+    let listed = objects::list(&session.agent, Kind::Job, filter).await?;
+    let uid = cron_job.meta().map_or("", |meta| &meta.uid);
+    Ok(owned_by(uid, listed.into_iter().filter_map(Object::job).collect()))
+}
+
+/// Those of `jobs` whose controller has that uid, oldest first.
+fn owned_by(uid: &str, mut jobs: Vec<Job>) -> Vec<Job> {
+    jobs.retain(|job| {
+        let owners = job.metadata.as_ref().map(|meta| meta.owner_references.as_slice()).unwrap_or_default();
+        owners.iter().any(|owner| owner.controller == Some(true) && owner.uid == uid)
+    });
+    // Of two that were made in the same second, the later slot's has the later name.
+    jobs.sort_by_cached_key(|job| {
+        let meta = job.metadata.clone().unwrap_or_default();
+        (time(meta.creation_timestamp.as_ref()), meta.name)
+    });
+    jobs
+}
+
 /// A Job's Pods, oldest first.
 async fn job_pods(session: &Session, job: &Object) -> Result<Vec<Pod>, Failure> {
     let listed = objects::list(&session.agent, Kind::Pod, pods_of(job.namespace(), job.name())).await?;
-    let mut pods: Vec<Pod> = listed
-        .into_iter()
-        .filter_map(|object| match object {
-            Object::Pod(pod) => Some(*pod),
-            Object::Job(_) | Object::Event(_) | Object::Image(_) | Object::Node(_) => None,
-        })
-        .collect();
+    let mut pods: Vec<Pod> = listed.into_iter().filter_map(Object::pod).collect();
     sort_by_age(&mut pods);
     Ok(pods)
 }

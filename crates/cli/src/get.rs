@@ -23,6 +23,7 @@ const EXAMPLES: &str = "\
 Examples:
   wick get jobs                       Every Job of the namespace
   wick get jobs,pods -A               Jobs and Pods of all namespaces
+  wick get cronjobs                   With when each is due next
   wick get job hello -o yaml          One Job in full
   wick get pods -l job-name=hello -w  A Job's Pods, and every change of them
   wick get events --field-selector involvedObject.name=hello
@@ -30,12 +31,12 @@ Examples:
   wick get job hello -o jsonpath='{.status.succeeded}'
   wick get pods -o jsonpath='{range .items[*]}{.metadata.name}{\"\\n\"}{end}'";
 
-/// Lists jobs, pods, events, images or the node
+/// Lists jobs, cronjobs, pods, events, images or the node
 #[derive(Args, Debug)]
 #[group(skip)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Get {
-    /// jobs, pods, events, images or nodes, with or without names; or KIND/NAME …
+    /// jobs, cronjobs, pods, events, images or nodes, with or without names; or KIND/NAME …
     #[arg(required = true, value_name = "KIND [NAME]")]
     what: Vec<String>,
 

@@ -2,17 +2,42 @@
 //!
 //! kubectl's grammar: `KIND[,KIND] [NAME…]`, or `KIND/NAME…`.
 
+use api::kind;
+
 use crate::failure::Failure;
 
 /// A kind of thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Job,
+    CronJob,
     Pod,
     Event,
     Image,
     Node,
 }
+
+/// Programs that were pushed. Kubernetes has no such objects.
+const IMAGE: kind::Kind = kind::Kind {
+    group: "wick.dev",
+    version: "v1",
+    kind: "Image",
+    plural: "images",
+    singular: "image",
+    short: &["img"],
+    message: "wick.v1.Image",
+};
+
+/// The device. Kubernetes' Nodes have other fields.
+const NODE: kind::Kind = kind::Kind {
+    group: "wick.dev",
+    version: "v1",
+    kind: "Node",
+    plural: "nodes",
+    singular: "node",
+    short: &["no"],
+    message: "wick.v1.Node",
+};
 
 /// A kind, and the names asked for; none means all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,52 +47,65 @@ pub(crate) struct Target {
 }
 
 impl Kind {
-    const ALL: [Kind; 5] = [Kind::Job, Kind::Pod, Kind::Event, Kind::Image, Kind::Node];
+    const ALL: [Kind; 6] = [Kind::Job, Kind::CronJob, Kind::Pod, Kind::Event, Kind::Image, Kind::Node];
 
-    /// The words for it; the first two are singular and plural.
-    fn words(self) -> &'static [&'static str] {
+    /// Its names.
+    fn names(self) -> &'static kind::Kind {
         match self {
-            Kind::Job => &["job", "jobs", "job.batch", "jobs.batch", "job.v1.batch", "jobs.v1.batch"],
-            Kind::Pod => &["pod", "pods", "po"],
-            Kind::Event => &["event", "events", "ev"],
-            Kind::Image => &["image", "images", "img"],
-            Kind::Node => &["node", "nodes", "no"],
+            Kind::Job => &kind::JOB,
+            Kind::CronJob => &kind::CRON_JOB,
+            Kind::Pod => &kind::POD,
+            Kind::Event => &kind::EVENT,
+            Kind::Image => &IMAGE,
+            Kind::Node => &NODE,
         }
     }
 
     /// The kind that `word` names.
     pub(crate) fn parse(word: &str) -> Result<Kind, Failure> {
-        let lower = word.to_lowercase();
-        let known = Kind::ALL.into_iter().find(|kind| kind.words().contains(&lower.as_str()));
-        known.ok_or_else(|| {
-            let plurals: Vec<_> = Kind::ALL.iter().map(|kind| kind.plural()).collect();
+        Kind::ALL.into_iter().find(|kind| kind.names().is_called(word)).ok_or_else(|| {
             Failure::not_asked(format!("`{word}` is not a kind of thing"))
-                .hint(format!("the kinds are: {}", plurals.join(", ")))
+                .hint(format!("the kinds are: {}", Kind::ALL.map(Kind::plural).join(", ")))
         })
+    }
+
+    /// The kind of that name in manifests and references: `CronJob`.
+    pub(crate) fn of_manifest(text: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.in_manifests() == text)
+    }
+
+    /// Its name in manifests and references: `CronJob`.
+    pub(crate) fn in_manifests(self) -> &'static str {
+        self.names().kind
+    }
+
+    /// What it belongs to, as manifests say it: `batch/v1`.
+    pub(crate) fn api_version(self) -> String {
+        self.names().api_version()
     }
 
     /// One of it: `job`.
     pub(crate) fn singular(self) -> &'static str {
-        self.words()[0]
+        self.names().singular
     }
 
     /// Several of it: `jobs`.
     pub(crate) fn plural(self) -> &'static str {
-        self.words()[1]
+        self.names().plural
     }
 
     /// As it stands before a name: `job.batch`.
-    pub(crate) fn qualified(self) -> &'static str {
+    pub(crate) fn qualified(self) -> String {
         match self {
-            Kind::Job => "job.batch",
-            Kind::Pod | Kind::Event | Kind::Image | Kind::Node => self.singular(),
+            Kind::Job | Kind::CronJob => format!("{}.{}", self.singular(), self.names().group),
+            Kind::Pod | Kind::Event | Kind::Image | Kind::Node => self.singular().to_owned(),
         }
     }
 
     /// Whether each of it is in a namespace.
     pub(crate) fn has_namespace(self) -> bool {
         match self {
-            Kind::Job | Kind::Pod | Kind::Event => true,
+            Kind::Job | Kind::CronJob | Kind::Pod | Kind::Event => true,
             Kind::Image | Kind::Node => false,
         }
     }
@@ -133,11 +171,13 @@ mod tests {
         check("job a b", expect!["job: a b"]);
         check("po a", expect!["pod: a"]);
         check("Jobs.batch a", expect!["job: a"]);
+        check("cj a", expect!["cronjob: a"]);
+        check("cronjobs.v1.batch", expect!["cronjob: all"]);
     }
 
     #[test]
     fn several_kinds_have_no_names() {
-        check("jobs,pods", expect!["job: all, pod: all"]);
+        check("cj,jobs,pods", expect!["cronjob: all, job: all, pod: all"]);
         check(
             "jobs,pods a",
             expect![[r#"
@@ -148,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_kind_and_a_name_may_be_one_word() {
-        check("job/a pod/b job/c", expect!["job: a c, pod: b"]);
+        check("job/a cronjob/b job/c", expect!["job: a c, cronjob: b"]);
         check(
             "job/a b",
             expect![[r#"
@@ -175,7 +215,7 @@ mod tests {
             "deployments",
             expect![[r#"
                 error: `deployments` is not a kind of thing
-                hint: the kinds are: jobs, pods, events, images, nodes"#]],
+                hint: the kinds are: jobs, cronjobs, pods, events, images, nodes"#]],
         );
         check(
             "",

@@ -1,4 +1,4 @@
-//! `wick label` and `wick annotate`: what is written on a Job.
+//! `wick label` and `wick annotate`: what is written on a thing.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use api::pb::wick::v1::PatchType;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use crate::change::{self, Jobs, each, say};
+use crate::change::{self, CHANGEABLE, Subjects, each, say};
 use crate::chosen::{Chosen, Named};
 use crate::failure::Failure;
 use crate::session::{Global, Session};
@@ -16,14 +16,16 @@ const LABEL_EXAMPLES: &str = "\
 Examples:
   wick label job hello tier=edge
   wick label job hello tier=core --overwrite
-  wick label jobs --all old-";
+  wick label jobs --all old-
+  wick label cronjob nightly tier=edge";
 
 const ANNOTATE_EXAMPLES: &str = "\
 Examples:
   wick annotate job hello note='ask Kim first'
-  wick annotate job hello note-";
+  wick annotate job hello note-
+  wick annotate cronjob nightly wick.dev/jitter=30s";
 
-/// Sets and removes labels of jobs: KEY=VALUE sets, KEY- removes
+/// Sets and removes labels of jobs and cronjobs: KEY=VALUE sets, KEY- removes
 #[derive(Args, Debug)]
 #[group(skip)]
 #[command(after_help = LABEL_EXAMPLES)]
@@ -32,7 +34,7 @@ pub(crate) struct Label {
     marks: Marks,
 }
 
-/// Sets and removes annotations of jobs: KEY=VALUE sets, KEY- removes
+/// Sets and removes annotations of jobs and cronjobs: KEY=VALUE sets, KEY- removes
 #[derive(Args, Debug)]
 #[group(skip)]
 #[command(after_help = ANNOTATE_EXAMPLES)]
@@ -44,7 +46,7 @@ pub(crate) struct Annotate {
 #[derive(Args, Debug)]
 #[group(skip)]
 struct Marks {
-    /// job NAME … or job/NAME …, then KEY=VALUE … and KEY- …
+    /// job or cronjob with names, or KIND/NAME …; then KEY=VALUE … and KEY- …
     #[arg(required = true, value_name = "KIND [NAME] KEY=VALUE|KEY-")]
     words: Vec<String>,
 
@@ -60,7 +62,7 @@ struct Marks {
     dry_run: bool,
 }
 
-/// What is to be on a Job; `None` takes it away.
+/// What is to be on a thing; `None` takes it away.
 type Values = BTreeMap<String, Option<String>>;
 
 impl Label {
@@ -84,10 +86,10 @@ impl Marks {
         of: fn(&ObjectMeta) -> &BTreeMap<String, String>,
     ) -> Result<(), Failure> {
         let (what, marks) = split(&self.words)?;
-        let jobs = Jobs { what, chosen: self.chosen.clone() };
-        let (session, jobs) = jobs.find(global).await?;
-        let change = async |job: &Named| self.one(&session, job, &marks, field, word, of).await;
-        each(&jobs, change).await
+        let subjects = Subjects { what, chosen: self.chosen.clone() };
+        let (session, found) = subjects.find(global, &CHANGEABLE, word).await?;
+        let change = async |named: &Named| self.one(&session, named, &marks, field, word, of).await;
+        each(&found, change).await
     }
 
     async fn one(
@@ -100,9 +102,9 @@ impl Marks {
         of: fn(&ObjectMeta) -> &BTreeMap<String, String>,
     ) -> Result<(), Failure> {
         if !self.overwrite {
-            let job = change::read(session, named).await?;
-            let known = job.metadata.as_ref().map(of).cloned().unwrap_or_default();
-            if let Some(failure) = overwritten(&named.name, marks, &known) {
+            let object = change::read(session, named).await?;
+            let known = object.meta().map(of).cloned().unwrap_or_default();
+            if let Some(failure) = overwritten(&named.qualified(), marks, &known) {
                 return Err(failure);
             }
         }
@@ -114,7 +116,7 @@ impl Marks {
     }
 }
 
-/// What says which Jobs, and what says what is to be on them.
+/// What says which things, and what says what is to be on them.
 fn split(words: &[String]) -> Result<(Vec<String>, Values), Failure> {
     let (mut what, mut marks) = (Vec::new(), BTreeMap::new());
     for word in words {
@@ -143,12 +145,11 @@ fn split(words: &[String]) -> Result<(Vec<String>, Values), Failure> {
 }
 
 /// That a value would be lost, if one would be.
-fn overwritten(name: &str, marks: &Values, known: &BTreeMap<String, String>) -> Option<Failure> {
+fn overwritten(who: &str, marks: &Values, known: &BTreeMap<String, String>) -> Option<Failure> {
     marks.iter().find_map(|(key, value)| {
         let (value, old) = (value.as_ref()?, known.get(key)?);
         (value != old).then(|| {
-            Failure::refused(format!("job.batch/{name}: `{key}` is `{old}` already"))
-                .hint("--overwrite changes it")
+            Failure::refused(format!("{who}: `{key}` is `{old}` already")).hint("--overwrite changes it")
         })
     })
 }
@@ -178,7 +179,7 @@ mod tests {
         let known = [("tier".to_owned(), "edge".to_owned())].into();
         let lost = |value: Option<&str>| {
             let marks = [("tier".to_owned(), value.map(str::to_owned))].into();
-            overwritten("hello", &marks, &known).is_some()
+            overwritten("job.batch/hello", &marks, &known).is_some()
         };
         assert_eq!((lost(Some("core")), lost(Some("edge")), lost(None)), (true, false, false));
     }

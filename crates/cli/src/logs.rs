@@ -1,7 +1,7 @@
 //! `wick logs`: what guests wrote.
 //!
 //! Of a Pod, one container's. Of a Job, each Pod's in the order they were made; with `-f` all of them as they come, until
-//! the Job is finished ([`follow`]).
+//! the Job is finished ([`follow`]). Of a CronJob, its newest Job's.
 
 pub(crate) mod follow;
 
@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use tonic::Code;
 
 use crate::clock::{Clock, wire};
-use crate::describe::sort_by_age;
+use crate::describe::{owned_jobs, sort_by_age};
 use crate::failure::{Failure, tell};
 use crate::kind::{Kind, pair};
 use crate::lines::Lines;
@@ -27,6 +27,7 @@ Examples:
   wick logs hello-x7k2p             What a Pod wrote
   wick logs job/hello               What all Pods of a Job wrote
   wick logs -f job/hello            All of it, until the Job is finished
+  wick logs cronjob/nightly         What the newest Job of a CronJob wrote
   wick logs --previous hello-x7k2p  The run before the last restart
   wick logs --tail 20 hello-x7k2p";
 
@@ -38,8 +39,8 @@ const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 #[group(skip)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Logs {
-    /// A Pod's name, pod/NAME or job/NAME
-    #[arg(value_name = "POD|job/NAME")]
+    /// A Pod's name, pod/NAME, job/NAME or cronjob/NAME (of its newest Job)
+    #[arg(value_name = "POD|KIND/NAME")]
     what: String,
 
     /// The container [default: the Pod's first]
@@ -111,9 +112,16 @@ impl Logs {
             Kind::Pod => self.of_pod(&session, &name).await,
             Kind::Job if self.follow => follow::job(&self, &session, &name).await,
             Kind::Job => self.of_job(&session, &name).await,
+            Kind::CronJob => {
+                let job = newest_job(&session, &name).await?;
+                match self.follow {
+                    true => follow::job(&self, &session, &job).await,
+                    false => self.of_job(&session, &job).await,
+                }
+            }
             Kind::Event | Kind::Image | Kind::Node => {
                 Err(Failure::not_asked(format!("{} write nothing", kind.plural()))
-                    .hint("name a pod, or job/NAME"))
+                    .hint("name a pod, job/NAME, or cronjob/NAME"))
             }
         }
     }
@@ -131,7 +139,7 @@ impl Logs {
         // Asked for first: without the Job there is a better error than that it has no Pods.
         objects::get(&session.agent, Kind::Job, &session.namespace, name).await?;
         let listed = objects::list(&session.agent, Kind::Pod, pods_of(&session.namespace, name)).await?;
-        let mut pods: Vec<Pod> = listed.into_iter().filter_map(pod_of).collect();
+        let mut pods: Vec<Pod> = listed.into_iter().filter_map(Object::pod).collect();
         sort_by_age(&mut pods);
         if pods.is_empty() {
             return Err(Failure::refused(format!("job `{name}` has no Pods now"))
@@ -154,7 +162,7 @@ impl Logs {
 
     async fn pod(&self, session: &Session, name: &str) -> Result<Pod, Failure> {
         let object = objects::get(&session.agent, Kind::Pod, &session.namespace, name).await?;
-        pod_of(object).ok_or_else(|| Failure::refused(format!("pod `{name}` is not a Pod")))
+        object.pod().ok_or_else(|| Failure::refused(format!("pod `{name}` is not a Pod")))
     }
 
     /// Follows every container there is.
@@ -259,11 +267,19 @@ fn source_name(source: &str) -> &str {
     source.split('/').nth(1).unwrap_or(source)
 }
 
-fn pod_of(object: Object) -> Option<Pod> {
-    match object {
-        Object::Pod(pod) => Some(*pod),
-        Object::Job(_) | Object::Event(_) | Object::Image(_) | Object::Node(_) => None,
+/// The newest Job of a CronJob.
+async fn newest_job(session: &Session, cron_job: &str) -> Result<String, Failure> {
+    let owner = objects::get(&session.agent, Kind::CronJob, &session.namespace, cron_job).await?;
+    let jobs = owned_jobs(session, &owner).await?;
+    let Some((newest, others)) = jobs.split_last() else {
+        return Err(Failure::refused(format!("cronjob `{cron_job}` has no Jobs now"))
+            .hint(format!("wick describe cronjob {cron_job} says when it starts one")));
+    };
+    let name = newest.metadata.clone().unwrap_or_default().name;
+    if !others.is_empty() {
+        tell(&format!("job/{name} is the newest of {} Jobs", jobs.len()));
     }
+    Ok(name)
 }
 
 /// A wait that tokio can wait for; less than nothing is nothing.

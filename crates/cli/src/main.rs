@@ -65,7 +65,7 @@ Examples:
 Exit code: 0 done; 1 the request, or the Job waited for, failed; 2 it could
 not be asked.";
 
-/// Kubernetes Jobs on a device without a cluster
+/// Kubernetes Jobs and CronJobs on a device without a cluster
 #[derive(Parser, Debug)]
 #[command(name = "wick", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Command {
@@ -183,6 +183,13 @@ mod tests {
             "scale --replicas=0 job/hello job/other",
             "suspend job hello",
             "resume jobs --all",
+            "get cj -A -o wide",
+            "describe cronjob/nightly",
+            "logs -f cronjob/nightly",
+            "suspend cronjob nightly job/hello",
+            "patch cronjob nightly -p {}",
+            "delete cronjobs --all --cascade=foreground",
+            "wait --for=jsonpath={.status.lastScheduleTime} cronjob/nightly --timeout=-1s",
             "patch job hello -p {} --type=merge --dry-run=server -o yaml",
             "patch job/hello --patch-file - --type json",
             "label jobs -l a=b tier=edge old- --overwrite",

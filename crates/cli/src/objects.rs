@@ -1,20 +1,20 @@
-//! What can be looked at, whatever its kind: got, listed and watched in one way.
+//! What can be looked at, whatever its kind: got, listed, watched and changed in one way.
 //!
-//! The services are typed, one for each kind; what verbs have in common is said once because of this.
+//! The services are typed, one for each kind; what verbs have in common is said once because of this. A new kind is a
+//! variant here and in [`Kind`], and an arm for each method in [`services`].
+
+mod services;
+
+pub(crate) use services::{Deletion, delete, patch};
 
 use std::collections::BTreeMap;
 
-use api::pb::k8s::batch::v1::Job;
+use api::pb::k8s::batch::v1::{CronJob, Job};
 use api::pb::k8s::core::v1::{Event, Pod};
 use api::pb::k8s::meta::v1::ObjectMeta;
-use api::pb::wick::v1::{
-    EventServiceListRequest, EventServiceWatchRequest, EventServiceWatchResponse, Image,
-    ImageServiceInspectRequest, ImageServiceListRequest, JobServiceGetRequest, JobServiceListRequest,
-    JobServiceWatchRequest, JobServiceWatchResponse, Node, NodeServiceGetRequest, ObjectFilter,
-    PodServiceGetRequest, PodServiceListRequest, PodServiceWatchRequest, PodServiceWatchResponse,
-    WatchEventType,
-};
-use tonic::{Code, Status, Streaming};
+use api::pb::wick::v1::{Image, NextSlot, Node, ObjectFilter, WatchEventType};
+use tokio_stream::StreamExt;
+use tonic::{Code, Status};
 
 use crate::client::Agent;
 use crate::failure::Failure;
@@ -27,16 +27,25 @@ const NAMES_IN_A_HINT: usize = 5;
 #[derive(Clone, Debug)]
 pub(crate) enum Object {
     Job(Box<Job>),
+    CronJob(Box<Scheduled>),
     Pod(Box<Pod>),
     Event(Box<Event>),
     Image(Image),
     Node(Box<Node>),
 }
 
+/// A CronJob, and when it is due next: that is told with it and is no part of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Scheduled {
+    pub(crate) cron_job: CronJob,
+    pub(crate) next: NextSlot,
+}
+
 impl Object {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Object::Job(_) => Kind::Job,
+            Object::CronJob(_) => Kind::CronJob,
             Object::Pod(_) => Kind::Pod,
             Object::Event(_) => Kind::Event,
             Object::Image(_) => Kind::Image,
@@ -49,7 +58,9 @@ impl Object {
             Object::Image(image) if image.name.is_empty() => &image.digest,
             Object::Image(image) => &image.name,
             Object::Node(node) => &node.name,
-            Object::Job(_) | Object::Pod(_) | Object::Event(_) => self.meta().map_or("", |meta| &meta.name),
+            Object::Job(_) | Object::CronJob(_) | Object::Pod(_) | Object::Event(_) => {
+                self.meta().map_or("", |meta| &meta.name)
+            }
         }
     }
 
@@ -61,6 +72,7 @@ impl Object {
     pub(crate) fn meta(&self) -> Option<&ObjectMeta> {
         match self {
             Object::Job(job) => job.metadata.as_ref(),
+            Object::CronJob(scheduled) => scheduled.cron_job.metadata.as_ref(),
             Object::Pod(pod) => pod.metadata.as_ref(),
             Object::Event(event) => event.metadata.as_ref(),
             Object::Image(_) | Object::Node(_) => None,
@@ -71,85 +83,55 @@ impl Object {
     pub(crate) fn qualified_name(&self) -> String {
         format!("{}/{}", self.kind().qualified(), self.name())
     }
+
+    /// The Job it is, if it is one.
+    pub(crate) fn job(self) -> Option<Job> {
+        if let Object::Job(job) = self { Some(*job) } else { None }
+    }
+
+    /// The Pod it is, if it is one.
+    pub(crate) fn pod(self) -> Option<Pod> {
+        if let Object::Pod(pod) = self { Some(*pod) } else { None }
+    }
+}
+
+impl From<Job> for Object {
+    fn from(job: Job) -> Object {
+        Object::Job(Box::new(job))
+    }
+}
+
+impl From<Scheduled> for Object {
+    fn from(scheduled: Scheduled) -> Object {
+        Object::CronJob(Box::new(scheduled))
+    }
+}
+
+impl From<Pod> for Object {
+    fn from(pod: Pod) -> Object {
+        Object::Pod(Box::new(pod))
+    }
+}
+
+impl From<Event> for Object {
+    fn from(event: Event) -> Object {
+        Object::Event(Box::new(event))
+    }
 }
 
 /// One thing by its name.
 pub(crate) async fn get(agent: &Agent, kind: Kind, namespace: &str, name: &str) -> Result<Object, Failure> {
-    let (namespace, wanted) = (namespace.to_owned(), name.to_owned());
-    let got = match kind {
-        Kind::Job => {
-            let request = JobServiceGetRequest { namespace: namespace.clone(), name: wanted };
-            agent.jobs().get(request).await.map(|got| got.into_inner().job.map(Box::new).map(Object::Job))
-        }
-        Kind::Pod => {
-            let request = PodServiceGetRequest { namespace: namespace.clone(), name: wanted };
-            agent.pods().get(request).await.map(|got| got.into_inner().pod.map(Box::new).map(Object::Pod))
-        }
-        Kind::Event => {
-            let filter = ObjectFilter {
-                namespace: namespace.clone(),
-                field_selector: format!("metadata.name={wanted}"),
-                ..ObjectFilter::default()
-            };
-            list(agent, kind, filter).await.map(|mut events| events.pop())
-        }
-        Kind::Image => {
-            let request = ImageServiceInspectRequest { name: wanted };
-            agent.images().inspect(request).await.map(|got| got.into_inner().image.map(Object::Image))
-        }
-        Kind::Node => list(agent, kind, ObjectFilter::default())
-            .await
-            .map(|nodes| nodes.into_iter().find(|node| node.name() == wanted)),
-    };
-    match got {
+    match services::get(agent, kind, namespace.to_owned(), name.to_owned()).await {
         Ok(Some(object)) => Ok(object),
-        Ok(None) => Err(missing(agent, kind, &namespace, name).await),
-        Err(status) if status.code() == Code::NotFound => Err(missing(agent, kind, &namespace, name).await),
+        Ok(None) => Err(missing(agent, kind, namespace, name).await),
+        Err(status) if status.code() == Code::NotFound => Err(missing(agent, kind, namespace, name).await),
         Err(status) => Err(status.into()),
     }
 }
 
 /// All things of a kind that `filter` selects.
 pub(crate) async fn list(agent: &Agent, kind: Kind, filter: ObjectFilter) -> Result<Vec<Object>, Status> {
-    let filter = Some(filter);
-    Ok(match kind {
-        Kind::Job => {
-            let mut all = Vec::new();
-            let mut request = JobServiceListRequest { filter, ..JobServiceListRequest::default() };
-            loop {
-                let listed = agent.jobs().list(request.clone()).await?.into_inner();
-                all.extend(listed.jobs.into_iter().map(|job| Object::Job(Box::new(job))));
-                if listed.continue_token.is_empty() {
-                    break all;
-                }
-                request.continue_token = listed.continue_token;
-            }
-        }
-        Kind::Pod => {
-            let mut all = Vec::new();
-            let mut request = PodServiceListRequest { filter, ..PodServiceListRequest::default() };
-            loop {
-                let listed = agent.pods().list(request.clone()).await?.into_inner();
-                all.extend(listed.pods.into_iter().map(|pod| Object::Pod(Box::new(pod))));
-                if listed.continue_token.is_empty() {
-                    break all;
-                }
-                request.continue_token = listed.continue_token;
-            }
-        }
-        Kind::Event => {
-            let listed = agent.events().list(EventServiceListRequest { filter }).await?.into_inner();
-            listed.events.into_iter().map(|event| Object::Event(Box::new(event))).collect()
-        }
-        Kind::Image => {
-            let listed = agent.images().list(ImageServiceListRequest {}).await?.into_inner();
-            listed.images.into_iter().map(Object::Image).collect()
-        }
-        Kind::Node => {
-            let node = agent.node().get(NodeServiceGetRequest {}).await?.into_inner().node;
-            node.into_iter().map(|node| Object::Node(Box::new(node))).collect()
-        }
-    })
+    services::list(agent, kind, filter).await
 }
 
 /// That there is no `kind` of that `name`, and what there is instead.
@@ -201,46 +183,22 @@ pub(crate) enum Change {
 
 /// A stream of changes.
 pub(crate) struct Watch {
-    stream: Stream,
+    changes: services::Changes,
     /// What came, and was only looked at.
     next: Option<Result<Option<Change>, Status>>,
-}
-
-enum Stream {
-    Jobs(Streaming<JobServiceWatchResponse>),
-    Pods(Streaming<PodServiceWatchResponse>),
-    Events(Streaming<EventServiceWatchResponse>),
 }
 
 impl Watch {
     /// Everything that `filter` selects, [`Change::Caught`], then what changes.
     pub(crate) async fn begin(agent: &Agent, kind: Kind, filter: ObjectFilter) -> Result<Watch, Status> {
-        let (filter, since_revision) = (Some(filter), None);
-        let stream = match kind {
-            Kind::Job => {
-                let request = JobServiceWatchRequest { filter, since_revision };
-                Stream::Jobs(agent.jobs().watch(request).await?.into_inner())
-            }
-            Kind::Pod => {
-                let request = PodServiceWatchRequest { filter, since_revision };
-                Stream::Pods(agent.pods().watch(request).await?.into_inner())
-            }
-            Kind::Event => {
-                let request = EventServiceWatchRequest { filter, since_revision };
-                Stream::Events(agent.events().watch(request).await?.into_inner())
-            }
-            Kind::Image | Kind::Node => {
-                return Err(Status::unimplemented(format!("{} cannot be watched", kind.plural())));
-            }
-        };
-        Ok(Watch { stream, next: None })
+        Ok(Watch { changes: services::watch(agent, kind, filter).await?, next: None })
     }
 
     /// Waits for the next change, and leaves it to be told.
     pub(crate) async fn look(&mut self) -> &Result<Option<Change>, Status> {
         let next = match self.next.take() {
             Some(next) => next,
-            None => self.stream.next().await,
+            None => self.told().await,
         };
         self.next.insert(next)
     }
@@ -249,29 +207,12 @@ impl Watch {
     pub(crate) async fn next(&mut self) -> Result<Option<Change>, Status> {
         match self.next.take() {
             Some(next) => next,
-            None => self.stream.next().await,
+            None => self.told().await,
         }
     }
-}
 
-impl Stream {
-    async fn next(&mut self) -> Result<Option<Change>, Status> {
-        loop {
-            let told = match self {
-                Stream::Jobs(stream) => stream
-                    .message()
-                    .await?
-                    .map(|told| (told.r#type(), told.job.map(|job| Object::Job(Box::new(job))))),
-                Stream::Pods(stream) => stream
-                    .message()
-                    .await?
-                    .map(|told| (told.r#type(), told.pod.map(|pod| Object::Pod(Box::new(pod))))),
-                Stream::Events(stream) => stream
-                    .message()
-                    .await?
-                    .map(|told| (told.r#type(), told.event.map(|event| Object::Event(Box::new(event))))),
-            };
-            let Some((change, object)) = told else { return Ok(None) };
+    async fn told(&mut self) -> Result<Option<Change>, Status> {
+        while let Some((change, object)) = self.changes.next().await.transpose()? {
             return Ok(Some(match (change, object) {
                 (WatchEventType::Bookmark, _) => Change::Caught,
                 (WatchEventType::Added, Some(object)) => Change::Added(object),
@@ -281,6 +222,7 @@ impl Stream {
                 (WatchEventType::Unspecified, _) | (_, None) => continue,
             }));
         }
+        Ok(None)
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::form::Form;
+use crate::kind::Kind;
 use crate::objects::Object;
 
 /// Prints text as it is.
@@ -66,16 +67,17 @@ fn indented(value: &Value) -> String {
 pub(crate) fn value(object: &Object) -> Value {
     match object {
         Object::Job(job) => json::to_json(job.as_ref()),
+        Object::CronJob(scheduled) => json::to_json(&scheduled.cron_job),
         Object::Pod(pod) => json::to_json(pod.as_ref()),
         Object::Event(event) => json::to_json(event.as_ref()),
-        Object::Image(image) => own("Image", json::to_json(image)),
-        Object::Node(node) => own("Node", json::to_json(node.as_ref())),
+        Object::Image(image) => own(object.kind(), json::to_json(image)),
+        Object::Node(node) => own(object.kind(), json::to_json(node.as_ref())),
     }
 }
 
 /// An object of a kind that Kubernetes does not have, named as Kubernetes names one.
-fn own(kind: &str, fields: Value) -> Value {
-    let mut object = serde_json::json!({"apiVersion": "wick.dev/v1", "kind": kind});
+fn own(kind: Kind, fields: Value) -> Value {
+    let mut object = serde_json::json!({"apiVersion": kind.api_version(), "kind": kind.in_manifests()});
     if let (Value::Object(object), Value::Object(fields)) = (&mut object, fields) {
         for (name, value) in fields {
             // An Image's own `kind` says module or component.

@@ -1,17 +1,18 @@
-//! `wick patch`: changes what a patch says of a Job.
+//! `wick patch`: changes what a patch says of a thing.
 
 use std::path::PathBuf;
 
+use api::field_error::FieldErrors;
 use api::patch::{Patch as Read, PatchKind};
 use api::pb::wick::v1::PatchType;
 use clap::{Args, ValueEnum};
 
 use crate::apply::DryRun;
-use crate::change::{self, Jobs, Patched, each};
+use crate::change::{self, CHANGEABLE, Patched, Subjects, each};
 use crate::chosen::Named;
 use crate::failure::{Failure, Field};
 use crate::form::{Form, FormParser};
-use crate::objects::Object;
+use crate::objects::{Object, Scheduled};
 use crate::output::{print, value, written};
 use crate::session::{Global, Session};
 use crate::sources::sources;
@@ -22,18 +23,20 @@ Examples:
   wick patch job hello -p 'metadata: {labels: {tier: edge, old: null}}'
   wick patch job hello --type json \\
     -p '[{\"op\":\"replace\",\"path\":\"/spec/suspend\",\"value\":true}]'
+  wick patch cronjob nightly -p 'spec: {schedule: \"30 2 * * *\"}'
   wick patch job hello --patch-file change.yaml --dry-run=server -o yaml
 
-What cannot change once the Job exists (its template, for one) is refused with
-its path. A patch of the status does nothing.";
+What cannot change once a Job exists (its template, for one) is refused with its
+path; of a CronJob everything can but its name, and Jobs that it has started stay
+as they are. A patch of the status does nothing.";
 
-/// Changes fields of jobs
+/// Changes fields of jobs and cronjobs
 #[derive(Args, Debug)]
 #[group(skip)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Patch {
     #[command(flatten)]
-    jobs: Jobs,
+    subjects: Subjects,
 
     /// What changes, as JSON or YAML
     #[arg(short, long, value_name = "PATCH", required_unless_present = "patch_file")]
@@ -103,28 +106,21 @@ impl Patch {
             (None, None) => return Err(Failure::not_asked("no patch given").hint("give -p or --patch-file")),
         };
         // What is no patch at all is said once, before anything is done.
-        let patch = Read::parse(self.kind.read(), &text).map_err(|errors| {
-            let fields = errors
-                .iter()
-                .map(|error| Field { path: error.path.as_str().to_owned(), why: error.detail.clone() });
-            Failure::not_asked("this is no patch").fields(fields)
-        })?;
-        let (session, jobs) = self.jobs.find(global).await?;
-        each(&jobs, async |job| self.one(&session, job, &patch, &text).await).await
+        let patch = Read::parse(self.kind.read(), &text)
+            .map_err(|errors| Failure::not_asked("this is no patch").fields(fields(&errors)))?;
+        let (session, found) = self.subjects.find(global, &CHANGEABLE, "patched").await?;
+        each(&found, async |named| self.one(&session, named, &patch, &text).await).await
     }
 
     async fn one(&self, session: &Session, named: &Named, patch: &Read, text: &str) -> Result<(), Failure> {
-        let Patched { job, changed } = match self.dry_run {
+        let Patched { object, changed } = match self.dry_run {
             DryRun::Client => {
-                let job = change::read(session, named).await?;
-                let patched = patch.apply(&job).map_err(|errors| {
-                    let fields = errors.iter().map(|error| Field {
-                        path: error.path.as_str().to_owned(),
-                        why: error.detail.clone(),
-                    });
-                    Failure::refused(format!("job.batch/{}: the patch is invalid", named.name)).fields(fields)
+                let object = change::read(session, named).await?;
+                let (object, changed) = patched(object, patch).map_err(|errors| {
+                    Failure::refused(format!("{}: the patch is invalid", named.qualified()))
+                        .fields(fields(&errors))
                 })?;
-                Patched { changed: patched != job, job: patched }
+                Patched { object, changed }
             }
             DryRun::None | DryRun::Server => {
                 let dry_run = self.dry_run == DryRun::Server;
@@ -133,14 +129,36 @@ impl Patch {
         };
         match &self.output {
             Some(form) => {
-                let object = Object::Job(Box::new(job));
                 let name = || format!("{}\n", object.qualified_name());
                 print(&written(&value(&object), form).unwrap_or_else(name))
             }
             None => {
                 let unchanged = if changed { "" } else { " (no change)" };
-                print(&format!("job.batch/{} patched{unchanged}{}\n", named.name, self.dry_run.suffix()))
+                print(&format!("{} patched{unchanged}{}\n", named.qualified(), self.dry_run.suffix()))
             }
         }
     }
+}
+
+/// What comes of a thing, and whether it is another one.
+fn patched(object: Object, patch: &Read) -> Result<(Object, bool), FieldErrors> {
+    Ok(match object {
+        Object::Job(job) => {
+            let patched = patch.apply(job.as_ref())?;
+            let changed = patched != *job;
+            (patched.into(), changed)
+        }
+        Object::CronJob(scheduled) => {
+            let Scheduled { cron_job, next } = *scheduled;
+            let patched = patch.apply(&cron_job)?;
+            let changed = patched != cron_job;
+            (Scheduled { cron_job: patched, next }.into(), changed)
+        }
+        // Nobody else is asked to change.
+        object @ (Object::Pod(_) | Object::Event(_) | Object::Image(_) | Object::Node(_)) => (object, false),
+    })
+}
+
+fn fields(errors: &FieldErrors) -> impl Iterator<Item = Field> {
+    errors.iter().map(|error| Field { path: error.path.as_str().to_owned(), why: error.detail.clone() })
 }

@@ -1,6 +1,8 @@
 //! Objects for tests, from a few words.
 
-use api::pb::k8s::batch::v1::{Job, JobCondition, JobSpec, JobStatus};
+use api::pb::k8s::batch::v1::{
+    CronJob, CronJobSpec, CronJobStatus, Job, JobCondition, JobSpec, JobStatus, JobTemplateSpec,
+};
 use api::pb::k8s::core::v1::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
     ContainerStatus, Event, EventSource, ObjectReference, Pod, PodCondition, PodSpec, PodStatus,
@@ -8,7 +10,10 @@ use api::pb::k8s::core::v1::{
 };
 use api::pb::k8s::meta::v1::{ObjectMeta, OwnerReference};
 
+use api::pb::wick::v1::NextSlot;
+
 use crate::clock::ago;
+use crate::objects::Scheduled;
 
 /// What was made two minutes ago.
 pub(crate) fn meta(name: &str) -> ObjectMeta {
@@ -52,6 +57,29 @@ pub(crate) fn job(name: &str) -> Job {
         }),
         status: Some(JobStatus { start_time: ago(100), ..JobStatus::default() }),
     }
+}
+
+/// A CronJob in Berlin that started a Job a day ago, none of which runs now, and is due in four minutes.
+pub(crate) fn cron_job(name: &str, schedule: &str) -> Scheduled {
+    let cron_job = CronJob {
+        metadata: Some(meta(name)),
+        spec: Some(CronJobSpec {
+            schedule: schedule.to_owned(),
+            time_zone: Some("Europe/Berlin".to_owned()),
+            concurrency_policy: "Allow".to_owned(),
+            suspend: Some(false),
+            job_template: Some(JobTemplateSpec { metadata: None, spec: job(name).spec }),
+            successful_jobs_history_limit: Some(3),
+            failed_jobs_history_limit: Some(1),
+            ..CronJobSpec::default()
+        }),
+        status: Some(CronJobStatus {
+            last_schedule_time: ago(86_160),
+            last_successful_time: ago(86_100),
+            ..CronJobStatus::default()
+        }),
+    };
+    Scheduled { cron_job, next: NextSlot { slot: ago(-240), start: ago(-240), ..NextSlot::default() } }
 }
 
 /// Gives `job` a condition since half a minute.

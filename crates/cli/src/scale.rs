@@ -5,9 +5,10 @@ use api::pb::wick::v1::PatchType;
 use clap::Args;
 use serde_json::json;
 
-use crate::change::{self, Jobs, each, say, warn_if_finished};
+use crate::change::{self, Subjects, each, say, warn_if_finished};
 use crate::chosen::Named;
 use crate::failure::{Failure, tell};
+use crate::kind::Kind;
 use crate::session::{Global, Session};
 
 const EXAMPLES: &str = "\
@@ -25,7 +26,7 @@ before stops the newest Pods. How many Pods must succeed stays as it is.";
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Scale {
     #[command(flatten)]
-    jobs: Jobs,
+    subjects: Subjects,
 
     /// How many Pods are to run at once
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i32).range(0..), allow_negative_numbers = true)]
@@ -42,21 +43,23 @@ pub(crate) struct Scale {
 
 impl Scale {
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let (session, jobs) = self.jobs.find(global).await?;
+        let (session, jobs) = self.subjects.find(global, &[Kind::Job], "scaled").await?;
         each(&jobs, async |job| self.one(&session, job).await).await
     }
 
     async fn one(&self, session: &Session, named: &Named) -> Result<(), Failure> {
-        let before = change::read(session, named).await?;
+        let before = change::read(session, named).await?.job().unwrap_or_default();
         let now = parallelism(&before);
         if let Some(wanted) = self.current_replicas
             && wanted != now
         {
-            return Err(Failure::refused(format!("job.batch/{}: it is {now} now, not {wanted}", named.name)));
+            return Err(Failure::refused(format!("{}: it is {now} now, not {wanted}", named.qualified())));
         }
         let patched = change::patch(session, named, PatchType::Json, self.patch(&before), false).await?;
         say(named, "scaled", patched.changed)?;
-        warn_if_finished(&patched.job);
+        if let Some(job) = patched.object.job() {
+            warn_if_finished(&job);
+        }
         if let Some(indexes) = elastic(&before)
             && indexes != self.replicas
         {
@@ -107,9 +110,9 @@ mod tests {
     #[test]
     fn what_a_change_depends_on_is_sent_with_it() {
         let patch = |current_replicas, version: Option<&str>| {
-            let jobs = Jobs { what: Vec::new(), chosen: crate::chosen::Chosen::default() };
+            let subjects = Subjects { what: Vec::new(), chosen: crate::chosen::Chosen::default() };
             let resource_version = version.map(str::to_owned);
-            Scale { jobs, replicas: 3, current_replicas, resource_version }.patch(&samples::job("hello"))
+            Scale { subjects, replicas: 3, current_replicas, resource_version }.patch(&samples::job("hello"))
         };
         expect![[r#"[{"op":"add","path":"/spec/parallelism","value":3}]"#]].assert_eq(&patch(None, None));
         expect![[r#"[{"op":"test","path":"/spec/parallelism","value":2},{"op":"add","path":"/metadata/resourceVersion","value":"7"},{"op":"add","path":"/spec/parallelism","value":3}]"#]]

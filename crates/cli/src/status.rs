@@ -1,9 +1,10 @@
-//! One word for how a Job or a Pod is, by kubectl's rules.
+//! One word for how a Job, a CronJob or a Pod is, by kubectl's rules.
 //!
 //! The rules decide nothing: they choose which of the facts in a status is worth the one column there is.
 
 use api::pb::k8s::batch::v1::{Job, JobCondition};
 use api::pb::k8s::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition, PodStatus};
+use api::pb::wick::v1::NextSlot;
 use jiff::Timestamp;
 
 use crate::age;
@@ -53,6 +54,36 @@ pub(crate) fn duration(job: &Job, now: Timestamp) -> String {
         Some(start) => age::between(start, time(status.completion_time.as_ref()).unwrap_or(now)),
         None => String::new(),
     }
+}
+
+/// A CronJob's NEXT: how long until its next Job starts, or why none will.
+pub(crate) fn next(next: &NextSlot, now: Timestamp) -> String {
+    match time(next.start.as_ref().or(next.slot.as_ref())) {
+        Some(start) => until(start, now),
+        None => none_because(&next.none_because),
+    }
+}
+
+/// How long until a time that is to come: `in 4m`.
+pub(crate) fn until(then: Timestamp, now: Timestamp) -> String {
+    match then > now {
+        true => format!("in {}", age::between(now, then)),
+        false => "now".to_owned(),
+    }
+}
+
+/// Why a CronJob starts nothing: `suspended`, `unknown zone`.
+pub(crate) fn none_because(reason: &str) -> String {
+    match reason {
+        "" => "<unknown>".to_owned(),
+        "UnknownTimeZone" => "unknown zone".to_owned(),
+        word => word.to_lowercase(),
+    }
+}
+
+/// `True` or `False`, as Kubernetes' tables have it.
+pub(crate) fn truth(truth: bool) -> &'static str {
+    if truth { "True" } else { "False" }
 }
 
 /// A Pod's STATUS.

@@ -1,4 +1,4 @@
-//! `wick wait`: until a Job or a Pod is as it should be.
+//! `wick wait`: until a Job, a CronJob or a Pod is as it should be.
 //!
 //! Unlike kubectl's it does not wait for what cannot come any more: a Job that has failed will not complete.
 
@@ -9,10 +9,11 @@ use tokio::time::timeout;
 
 use crate::chosen::{Chosen, Named};
 use crate::failure::{Failure, tell};
+use crate::jsonpath::{Path, said};
 use crate::kind::{Kind, targets};
 use crate::logs::{duration, wait_of};
 use crate::objects::{Change, Object, missing, only};
-use crate::output::print;
+use crate::output::{print, value};
 use crate::patience::{begin, begin_again, went_away};
 use crate::session::{Global, Session};
 use crate::status::job_condition;
@@ -21,12 +22,13 @@ const EXAMPLES: &str = "\
 Examples:
   wick wait --for=condition=complete job/hello
   wick wait --for=condition=failed job/hello --timeout 2m
-  wick wait --for=delete job/hello";
+  wick wait --for=delete job/hello
+  wick wait --for=jsonpath='{.status.lastSuccessfulTime}' cronjob/nightly --timeout 25h";
 
 /// What a negative time limit means, as in kubectl.
 const A_WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// Waits until jobs or pods are as they should be
+/// Waits until jobs, cronjobs or pods are as they should be
 #[derive(Args, Debug)]
 #[group(skip)]
 #[command(after_help = EXAMPLES)]
@@ -35,7 +37,8 @@ pub(crate) struct Wait {
     #[arg(required = true, value_name = "KIND/NAME")]
     what: Vec<String>,
 
-    /// condition=TYPE (complete, failed, ready, …), condition=TYPE=false, create or delete
+    /// condition=TYPE (complete, failed, ready, …), condition=TYPE=false, jsonpath=PATH, jsonpath=PATH=VALUE, create or
+    /// delete
     #[arg(long = "for", value_name = "WHAT", value_parser = goal)]
     goal: Goal,
 
@@ -48,15 +51,34 @@ pub(crate) struct Wait {
 }
 
 /// What is waited for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Goal {
-    Condition { kind: String, status: String },
+    Condition {
+        kind: String,
+        status: String,
+    },
+    /// What a path leads to is this; or is there at all.
+    Value {
+        path: Path,
+        wanted: Option<String>,
+    },
     Create,
     Delete,
 }
 
 fn goal(text: &str) -> Result<Goal, String> {
-    let wrong = || format!("`{text}` is not condition=TYPE, condition=TYPE=STATUS, create or delete");
+    let wrong =
+        || format!("`{text}` is not condition=TYPE, condition=TYPE=STATUS, jsonpath=PATH, create or delete");
+    if let Some(text) = text.strip_prefix("jsonpath=") {
+        // A path in braces may hold a `=` of its own.
+        let braced = text.find("}=").filter(|_| text.starts_with('{')).map(|at| at + 1);
+        let end = braced.or_else(|| text.find('=').filter(|_| !text.starts_with('{')));
+        let (path, wanted) = match end {
+            Some(end) => (&text[..end], Some(text[end + 1..].to_owned())),
+            None => (text, None),
+        };
+        return Path::parse(path).map(|path| Goal::Value { path, wanted });
+    }
     match text.split('=').collect::<Vec<_>>().as_slice() {
         ["create"] => Ok(Goal::Create),
         ["delete"] => Ok(Goal::Delete),
@@ -73,9 +95,11 @@ fn goal(text: &str) -> Result<Goal, String> {
 impl Wait {
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let targets = targets(&self.what)?;
-        if let Some(target) = targets.iter().find(|target| !matches!(target.kind, Kind::Job | Kind::Pod)) {
+        if let Some(target) =
+            targets.iter().find(|target| !matches!(target.kind, Kind::Job | Kind::CronJob | Kind::Pod))
+        {
             return Err(Failure::not_asked(format!("{} cannot be waited for", target.kind.plural()))
-                .hint("jobs and pods can: wick wait --for=condition=complete job/hello"));
+                .hint("jobs, cronjobs and pods can: wick wait --for=condition=complete job/hello"));
         }
         self.chosen.check(&targets)?;
         let session = global.connect().await?;
@@ -83,7 +107,9 @@ impl Wait {
         if names.is_empty() {
             return match self.goal {
                 Goal::Delete => Ok(()),
-                Goal::Condition { .. } | Goal::Create => Err(Failure::refused("no matching resources found")),
+                Goal::Condition { .. } | Goal::Value { .. } | Goal::Create => {
+                    Err(Failure::refused("no matching resources found"))
+                }
             };
         }
         self.all_of(&session, names).await
@@ -142,7 +168,7 @@ impl Wait {
                         exists = false;
                         continue;
                     }
-                    Goal::Condition { .. } => {
+                    Goal::Condition { .. } | Goal::Value { .. } => {
                         return Err(Failure::refused(format!("{} `{name}` was deleted", kind.singular())));
                     }
                 },
@@ -152,7 +178,7 @@ impl Wait {
                     Goal::Delete => return Ok(true),
                     Goal::Create if once => return Ok(false),
                     Goal::Create => continue,
-                    Goal::Condition { .. } => {
+                    Goal::Condition { .. } | Goal::Value { .. } => {
                         return Err(missing(&session.agent, kind, &session.namespace, name).await);
                     }
                 },
@@ -185,6 +211,15 @@ fn look(goal: &Goal, object: &Object) -> Look {
     let (kind, wanted) = match goal {
         Goal::Create => return Look::Met,
         Goal::Delete => return Look::NotYet,
+        Goal::Value { path, wanted } => {
+            let object = value(object);
+            let found: Vec<String> = path.find(&object, &object).into_iter().map(said).collect();
+            let met = match wanted {
+                Some(wanted) => found.contains(wanted),
+                None => found.iter().any(|found| !found.is_empty()),
+            };
+            return if met { Look::Met } else { Look::NotYet };
+        }
         Goal::Condition { kind, status } => (kind, status),
     };
     let conditions: Vec<(&str, &str)> = match object {
@@ -204,7 +239,7 @@ fn look(goal: &Goal, object: &Object) -> Look {
                 .map(|condition| (condition.r#type.as_str(), condition.status.as_str()))
                 .collect()
         }
-        Object::Event(_) | Object::Image(_) | Object::Node(_) => Vec::new(),
+        Object::CronJob(_) | Object::Event(_) | Object::Image(_) | Object::Node(_) => Vec::new(),
     };
     let is =
         |(of, status): &&(&str, &str)| of.eq_ignore_ascii_case(kind) && status.eq_ignore_ascii_case(wanted);
@@ -249,6 +284,15 @@ mod tests {
         check("condition=complete", "Complete=False", expect!["NotYet"]);
         check("condition=complete", "SuccessCriteriaMet=True", expect!["NotYet"]);
         check("create", "", expect!["Met"]);
+        check("jsonpath={.status.conditions[*].type}", "", expect!["NotYet"]);
+        check("jsonpath={.status.conditions[*].type}", "Complete=True", expect!["Met"]);
+        check("jsonpath=.status.conditions[0].status=True", "Complete=True", expect!["Met"]);
+        check("jsonpath={.status.conditions[0].status}=False", "Complete=True", expect!["NotYet"]);
+        check(
+            r#"jsonpath={.status.conditions[?(@.type=="Failed")].status}=True"#,
+            "Failed=True",
+            expect!["Met"],
+        );
         check("delete", "Complete=True", expect!["NotYet"]);
     }
 
@@ -275,7 +319,9 @@ mod tests {
             let said = goal(wrong).unwrap_err();
             assert_eq!(
                 said,
-                format!("`{wrong}` is not condition=TYPE, condition=TYPE=STATUS, create or delete")
+                format!(
+                    "`{wrong}` is not condition=TYPE, condition=TYPE=STATUS, jsonpath=PATH, create or delete"
+                )
             );
         }
     }

@@ -3,10 +3,10 @@
 //! kubectl's page, with what it leaves out and people look for: conditions, and each Pod with how it last ended.
 
 use api::pb::k8s::batch::v1::{Job, JobSpec, JobStatus, PodFailurePolicyRule};
-use api::pb::k8s::core::v1::{Event, Pod, PodTemplateSpec};
+use api::pb::k8s::core::v1::{Event, Pod};
 use jiff::SignedDuration;
 
-use super::parts::{self, Condition, PodFacts};
+use super::parts::{self, Condition, number};
 use super::pod::{last_end, next_start, waits_for};
 use super::sheet::Sheet;
 use crate::age::between;
@@ -14,9 +14,6 @@ use crate::clock::{Clock, time};
 use crate::columns::{NONE, selector};
 use crate::status;
 use crate::table::Table;
-
-/// What is shown for a number that was not given.
-const UNSET: &str = "<unset>";
 
 /// About how many characters of completed indexes are shown.
 const INDEXES_LENGTH: usize = 50;
@@ -34,7 +31,7 @@ pub(crate) fn page(job: &Job, pods: &[Pod], events: &[Event], clock: &Clock) -> 
     let now = job.status.as_ref().unwrap_or(&idle);
 
     parts::name(&mut sheet, &meta);
-    sheet.pair(0, "Selector", selector(job));
+    sheet.pair(0, "Selector", selector(job.spec.as_ref()));
     parts::labels(&mut sheet, 0, &meta);
     parts::controlled_by(&mut sheet, &meta);
     sheet.pair(0, "Parallelism", number(spec.parallelism));
@@ -62,7 +59,7 @@ pub(crate) fn page(job: &Job, pods: &[Pod], events: &[Event], clock: &Clock) -> 
     }
     sheet.some(0, "Failed Indexes", now.failed_indexes.as_deref().and_then(parts::said));
     sheet.head(0, "Pod Template");
-    template(&mut sheet, spec.template.as_ref());
+    parts::template(&mut sheet, spec.template.as_ref());
     let conditions = now.conditions.iter().map(|condition| Condition {
         kind: &condition.r#type,
         status: &condition.status,
@@ -122,10 +119,6 @@ fn expiry(job: &Job, clock: &Clock) -> Option<String> {
     })
 }
 
-fn number(number: Option<i32>) -> String {
-    number.map_or_else(|| UNSET.to_owned(), |number| number.to_string())
-}
-
 fn counts(status: &JobStatus) -> String {
     let ready = status.ready.map_or_else(String::new, |ready| format!(" ({ready} Ready)"));
     let mut counts = format!(
@@ -147,26 +140,6 @@ fn indexes(all: &str) -> String {
         Some((end, _)) => format!("{},...", &all[..end]),
         None => all.to_owned(),
     }
-}
-
-fn template(sheet: &mut Sheet, template: Option<&PodTemplateSpec>) {
-    let template = template.cloned().unwrap_or_default();
-    let spec = template.spec.unwrap_or_default();
-    parts::labels(sheet, 1, &template.metadata.unwrap_or_default());
-    for (label, containers) in [("Init Containers", &spec.init_containers), ("Containers", &spec.containers)]
-    {
-        if containers.is_empty() {
-            continue;
-        }
-        sheet.head(1, label);
-        for container in containers {
-            sheet.head(2, &container.name);
-            sheet.pair(3, "Image", &container.image);
-            parts::container(sheet, 3, container, &PodFacts::default());
-        }
-    }
-    parts::volumes(sheet, 1, &spec.volumes);
-    sheet.some(1, "Restart Policy", parts::said(&spec.restart_policy));
 }
 
 fn pods_table(sheet: &mut Sheet, indexed: bool, pods: &[Pod], clock: &Clock) {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use api::pb::k8s::core::v1::{
-    Container, ContainerState, ContainerStateTerminated, EnvVar, Event, ResourceRequirements, Volume,
+    Container, ContainerState, ContainerStateTerminated, EnvVar, Event, PodTemplateSpec,
+    ResourceRequirements, Volume,
 };
 use api::pb::k8s::meta::v1::ObjectMeta;
 
@@ -16,6 +17,9 @@ use crate::table::Table;
 
 /// The longest value of an annotation that is shown, in characters.
 const ANNOTATION_LENGTH: usize = 140;
+
+/// What is shown for a number that was not given.
+pub(crate) const UNSET: &str = "<unset>";
 
 /// Name and namespace.
 pub(crate) fn name(sheet: &mut Sheet, meta: &ObjectMeta) {
@@ -40,6 +44,32 @@ pub(crate) fn labels(sheet: &mut Sheet, level: usize, meta: &ObjectMeta) {
 pub(crate) fn controlled_by(sheet: &mut Sheet, meta: &ObjectMeta) {
     let owner = meta.owner_references.iter().find(|owner| owner.controller == Some(true));
     sheet.some(0, "Controlled By", owner.map(|owner| format!("{}/{}", owner.kind, owner.name)));
+}
+
+/// A number, or that it was not given.
+pub(crate) fn number(number: Option<i32>) -> String {
+    number.map_or_else(|| UNSET.to_owned(), |number| number.to_string())
+}
+
+/// What a Job's Pods are made from, one level below.
+pub(crate) fn template(sheet: &mut Sheet, template: Option<&PodTemplateSpec>) {
+    let template = template.cloned().unwrap_or_default();
+    let spec = template.spec.unwrap_or_default();
+    labels(sheet, 1, &template.metadata.unwrap_or_default());
+    for (label, containers) in [("Init Containers", &spec.init_containers), ("Containers", &spec.containers)]
+    {
+        if containers.is_empty() {
+            continue;
+        }
+        sheet.head(1, label);
+        for asked in containers {
+            sheet.head(2, &asked.name);
+            sheet.pair(3, "Image", &asked.image);
+            container(sheet, 3, asked, &PodFacts::default());
+        }
+    }
+    volumes(sheet, 1, &spec.volumes);
+    sheet.some(1, "Restart Policy", said(&spec.restart_policy));
 }
 
 /// What a container was asked to be, without what became of it.
