@@ -13,6 +13,7 @@ mod field;
 mod kubernetes;
 mod offsets;
 mod once;
+mod preview;
 mod runs;
 mod splay;
 
@@ -21,6 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use field::Fields;
 use offsets::Offsets;
+pub use preview::{ClockChange, Previewed};
 use runs::Runs;
 pub use splay::splay;
 

@@ -138,3 +138,35 @@ fn counting_agrees_around_the_changes_of_every_zone() {
     }
     assert!(seen.len() > 3_000, "only {} changes", seen.len());
 }
+
+#[test]
+fn previews_hold_every_slot_and_drop_none_of_them() {
+    let zones = zones();
+    arbtest(|u| {
+        let zone = u.choose(&zones)?;
+        let (text, schedule) = any_schedule(u)?;
+        let from = any_instant(u, zone)?;
+        let dst = if u.arbitrary()? { Dst::Kubernetes } else { Dst::RunOnce };
+        let previewed = schedule.preview(from, 50, zone, dst);
+        let what = format!("`{text}` {dst:?} in {:?} from {from}", zone.iana_name());
+        let found: Vec<_> = std::iter::successors(Some(from), |at| schedule.next_after(*at, zone, dst))
+            .skip(1)
+            .take(50)
+            .collect();
+        let slots: Vec<_> = previewed.iter().filter_map(|previewed| previewed.slot).collect();
+        assert!(slots.iter().map(|(slot, _)| *slot).eq(found), "{what}");
+        let shown: BTreeSet<_> = previewed
+            .iter()
+            .filter(|previewed| previewed.slot.is_some())
+            .map(|previewed| previewed.local)
+            .collect();
+        for dropped in previewed.iter().filter(|previewed| previewed.slot.is_none()) {
+            assert!(!shown.contains(&dropped.local), "{what} drops {}, which it has", dropped.local);
+        }
+        for previewed in &previewed {
+            assert_eq!(previewed.note.is_empty(), previewed.change.is_none(), "{what}");
+        }
+        Ok(())
+    })
+    .budget_ms(5_000);
+}

@@ -47,6 +47,9 @@ const WEEKDAY: Bounds = Bounds {
 /// Sunday too, in every cron but Kubernetes'.
 const SUNDAY: u32 = 7;
 
+/// The most days of each month.
+const LENGTHS: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
 /// The values of one field, and whether it is a star.
 #[derive(Clone, Copy, Default)]
 struct Matches {
@@ -81,10 +84,19 @@ impl Fields {
         self.fixed_time
     }
 
-    /// True if nothing can match, because a field has no values.
+    /// True if nothing can match: a field has no values, or no month has such a day.
     pub(super) fn is_never(&self) -> bool {
-        let no_day =
-            if self.both_days { self.day == 0 || self.weekday == 0 } else { self.day | self.weekday == 0 };
+        let mut days = 0;
+        for (place, length) in LENGTHS.iter().enumerate() {
+            if self.month >> (place + 1) & 1 == 1 {
+                days |= (2 << length) - 2;
+            }
+        }
+        let no_day = if self.both_days {
+            self.day & days == 0 || self.weekday == 0
+        } else {
+            self.day & days | self.weekday == 0
+        };
         self.minute == 0 || self.hour == 0 || self.month == 0 || no_day
     }
 

@@ -150,10 +150,11 @@ impl Walk<'_, '_> {
     /// The next midnight, or what is taken for it; while nothing changes, that of the next day that matches.
     fn day_later(&mut self, at: i64, local: DateTime) -> (i64, DateTime) {
         let mut date = tomorrow(local.date());
-        let whole_month = 32 * DAY;
-        if local.time() == Time::midnight() && self.offsets.is_steady_around(at, DAY, whole_month) {
+        // Whole days of which nothing can come before the change after them.
+        let room = self.offsets.steady_until(at).saturating_sub(at) / DAY - 1;
+        if room > 0 && local.time() == Time::midnight() && self.offsets.is_steady_around(at, DAY, DAY) {
             let mut days = 1;
-            while date.day() != 1 && !self.fields.day_matches(date) {
+            while days < room && date.day() != 1 && !self.fields.day_matches(date) {
                 date = tomorrow(date);
                 days += 1;
             }

@@ -38,10 +38,15 @@ impl<'zone> Offsets<'zone> {
         self.offset
     }
 
+    /// The instant at which the offset of this one ends; the last there is if it never does.
+    pub(super) fn steady_until(&mut self, unix: i64) -> i64 {
+        self.at(unix);
+        self.before
+    }
+
     /// When the offset changes next after an instant; `None` if it never does.
     pub(super) fn change_after(&mut self, unix: i64) -> Option<i64> {
-        self.at(unix);
-        (self.before != i64::MAX).then_some(self.before)
+        Some(self.steady_until(unix)).filter(|change| *change != i64::MAX)
     }
 
     /// True if the offset is the same at an instant and so many seconds after it, and all the time in between.

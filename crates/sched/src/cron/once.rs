@@ -22,26 +22,49 @@ pub(super) fn next(fields: &Fields, after: i64, offsets: &mut Offsets) -> Option
     let mut calendar = after.checked_add(offsets.at(after))?;
     loop {
         calendar = kubernetes::next(fields, calendar, &mut no_offsets)?;
-        if let Some(slot) = instant(calendar, offsets.zone()).filter(|slot| *slot > after) {
+        let instant = instant(calendar, offsets.zone())?;
+        if let Some(slot) = instant.slot.filter(|slot| *slot > after) {
             return Some(slot);
         }
+        calendar = calendar.max(instant.passed);
     }
 }
 
-fn instant(calendar: i64, zone: &TimeZone) -> Option<i64> {
-    let at = |offset: Offset| calendar - i64::from(offset.seconds());
-    match zone.to_ambiguous_timestamp(date_time(calendar)).offset() {
-        AmbiguousOffset::Unambiguous { offset } => Some(at(offset)),
-        AmbiguousOffset::Fold { before, .. } => Some(at(before)),
-        AmbiguousOffset::Gap { before, after } => {
-            let left_out = i64::from(after.seconds() - before.seconds());
-            if left_out >= DAY {
-                return None;
-            }
-            // With the offset that holds afterwards it would have been before the change.
-            let change = zone.following(Timestamp::from_second(at(after)).ok()?).next()?.timestamp();
-            let same_day = zone.to_datetime(change).date() == date_time(calendar).date();
-            Some(change.as_second() - if same_day { 0 } else { MINUTE })
+/// What a calendar's time comes to.
+struct Instant {
+    /// When it fires, if it does.
+    slot: Option<i64>,
+    /// Until here, on the calendar, nothing fires later than that.
+    passed: i64,
+}
+
+fn instant(calendar: i64, zone: &TimeZone) -> Option<Instant> {
+    let seconds = |offset: Offset| i64::from(offset.seconds());
+    // The first change after an instant.
+    let change = |unix: i64| {
+        let following = zone.following(Timestamp::from_second(unix).ok()?).next()?;
+        Some(following.timestamp())
+    };
+    Some(match zone.to_ambiguous_timestamp(date_time(calendar)).offset() {
+        AmbiguousOffset::Unambiguous { offset } => {
+            Instant { slot: Some(calendar - seconds(offset)), passed: calendar }
         }
-    }
+        AmbiguousOffset::Fold { before, .. } => {
+            let slot = calendar - seconds(before);
+            // For whoever asks in the second of two hours, all of the first is over.
+            Instant { slot: Some(slot), passed: change(slot)?.as_second() + seconds(before) - 1 }
+        }
+        AmbiguousOffset::Gap { before, after } => {
+            // With the offset that holds afterwards it would have been before the change.
+            let change = change(calendar - seconds(after))?;
+            let same_day = zone.to_datetime(change).date() == date_time(calendar).date();
+            let at_change = change.as_second() - if same_day { 0 } else { MINUTE };
+            let whole_day = seconds(after) - seconds(before) >= DAY;
+            let slot = (!whole_day).then_some(at_change);
+            // All that is left out comes at the same moment, unless another day begins in it.
+            let end_of_day = calendar - calendar.rem_euclid(DAY) + DAY - 1;
+            let passed = (change.as_second() + seconds(after) - 1).min(end_of_day);
+            Instant { slot, passed }
+        }
+    })
 }

@@ -67,7 +67,7 @@ impl Iterator for Runs<'_> {
         let offset = self.offsets.at(first);
         let local = first + offset;
         let end_of_day = first - local.rem_euclid(DAY) + DAY - 1;
-        let change = self.offsets.change_after(first).unwrap_or(i64::MAX);
+        let change = self.offsets.steady_until(first);
         let end = if self.offsets.is_steady_around(first, MARGIN, 0) {
             end_of_day.max(change.saturating_sub(MARGIN).min(first + YEAR))
         } else {
