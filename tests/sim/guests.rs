@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::{Event, GuestId, StartGuest};
+use engine::{Event, GuestId, StartGuest, Usage};
 use fastrand::Rng;
 use sched::Exit;
 
@@ -11,12 +11,14 @@ use sched::Exit;
 pub(crate) struct Guests {
     running: BTreeMap<GuestId, Guest>,
     /// What will be told, by when.
-    news: BTreeMap<(i64, u64), (GuestId, Exit)>,
+    news: BTreeMap<(i64, u64), (GuestId, Exit, Usage)>,
     told: u64,
 }
 
 struct Guest {
     start: StartGuest,
+    /// When it was started.
+    since: i64,
     /// When it ends by itself, and how; `None` if it runs for ever.
     ends: Option<(i64, Exit)>,
 }
@@ -39,7 +41,7 @@ impl Guests {
             let lasts = if rng.u8(0..4) == 0 { 0 } else { rng.i64(0..=temper.longest) };
             (now + lasts, exit(temper, rng))
         });
-        self.running.insert(start.guest, Guest { start, ends }).is_none()
+        self.running.insert(start.guest, Guest { start, since: now, ends }).is_none()
     }
 
     /// Asked to stop: some do, some come to an end of their own first, some do not.
@@ -98,28 +100,32 @@ impl Guests {
             .map(|(id, _)| *id)
             .collect();
         for id in ended {
-            let Some((_, exit)) = self.running.remove(&id).and_then(|guest| guest.ends) else { continue };
+            let Some(Guest { since, ends: Some((at, exit)), .. }) = self.running.remove(&id) else {
+                continue;
+            };
+            let wall_us = u64::try_from(at - since).unwrap_or(0) * 1000;
+            let told = (id, exit, Usage { wall_us, ..Usage::default() });
             match rng.u8(0..20) {
                 0 if temper.unreliable => {} // Never.
-                1 if temper.unreliable => self.tell(now + rng.i64(0..60_000), id, exit),
+                1 if temper.unreliable => self.tell(now + rng.i64(0..60_000), told),
                 2 if temper.unreliable => {
-                    self.tell(now, id, exit.clone());
-                    self.tell(now + rng.i64(0..60_000), id, exit);
+                    self.tell(now, told.clone());
+                    self.tell(now + rng.i64(0..60_000), told);
                 }
-                _ => self.tell(now, id, exit),
+                _ => self.tell(now, told),
             }
         }
         let mut events = Vec::new();
         while let Some(first) = self.news.first_entry().filter(|first| first.key().0 <= now) {
-            let (guest, exit) = first.remove();
-            events.push(Event::GuestEnded { guest, exit });
+            let (guest, exit, usage) = first.remove();
+            events.push(Event::GuestEnded { guest, exit, usage });
         }
         events
     }
 
-    fn tell(&mut self, at: i64, guest: GuestId, exit: Exit) {
+    fn tell(&mut self, at: i64, told: (GuestId, Exit, Usage)) {
         self.told += 1;
-        self.news.insert((at, self.told), (guest, exit));
+        self.news.insert((at, self.told), told);
     }
 }
 

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
-use engine::{Applied, Engine, Event, GuestId, Rejected, Reply};
+use engine::{Applied, Engine, Event, GuestId, Rejected, Reply, Usage};
 use sched::{Exit, Millis, Steady};
 use tokio::sync::{oneshot, watch};
 use tonic::Status;
@@ -196,7 +196,7 @@ impl Worker {
     fn take(&mut self, message: Message) -> bool {
         match message {
             Message::Event { event, reply } => {
-                if let Event::GuestEnded { guest, exit } = &event {
+                if let Event::GuestEnded { guest, exit, .. } = &event {
                     self.guests.forget(*guest);
                     if *exit == Exit::Stopped && self.abandoned.contains(guest) {
                         return false;
@@ -294,6 +294,17 @@ impl Worker {
             }
             self.short_of_room = short.is_some();
         }
+    }
+}
+
+/// What a guest used, as it is recorded.
+pub(crate) fn usage(usage: runtime::Usage) -> Usage {
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    Usage {
+        wall_us: micros(usage.wall),
+        cpu_us: micros(usage.cpu),
+        fuel: usage.fuel,
+        peak_memory_bytes: usage.peak_memory_bytes,
     }
 }
 

@@ -8,12 +8,12 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 
 use api::{ContainerPlan, Mount, MountSource};
-use engine::{Effect, Event, GuestId, LOG_BLOCK, StartGuest};
+use engine::{Effect, Event, GuestId, LOG_BLOCK, StartGuest, Usage};
 use runtime::{Guest, GuestSpec, Runtime, StopReason};
 use sched::Exit;
 
 use crate::data::{self, Data};
-use crate::engine_thread::{EngineHandle, exit};
+use crate::engine_thread::{EngineHandle, exit, usage};
 use crate::host_path;
 use crate::images::Images;
 use crate::live::Live;
@@ -113,7 +113,11 @@ impl Guests {
         let (spec, held) = match self.spec(start, output.clone()) {
             Ok(spec) => spec,
             Err(why) => {
-                return self.engine.tell(Event::GuestEnded { guest: id, exit: Exit::Refused { why } });
+                return self.engine.tell(Event::GuestEnded {
+                    guest: id,
+                    exit: Exit::Refused { why },
+                    usage: Usage::default(),
+                });
             }
         };
         let engine = self.engine.clone();
@@ -127,7 +131,11 @@ impl Guests {
             if log_bytes > LOG_BLOCK {
                 engine.tell(Event::GuestWrote { guest: id, log_bytes });
             }
-            engine.tell(Event::GuestEnded { guest: id, exit: exit(finished.exit) });
+            engine.tell(Event::GuestEnded {
+                guest: id,
+                exit: exit(finished.exit),
+                usage: usage(finished.usage),
+            });
         });
         self.running.insert(id, guest);
     }

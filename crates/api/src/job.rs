@@ -27,7 +27,8 @@ pub(crate) use selector::generated_labels;
 pub use selector::selects;
 pub(crate) use state::restart_policy;
 pub use state::{
-    begin_deletion, growth, live, message, new_state, reason, record, spec, state, suspension, write_status,
+    begin_deletion, growth, is_finished, live, message, new_state, reason, record, spec, state, suspension,
+    write_status,
 };
 pub use status_rules::check_status;
 

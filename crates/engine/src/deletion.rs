@@ -243,6 +243,7 @@ impl Engine {
 
     /// A Pod that was being stopped has nothing left that runs, or does not wait for it, and goes.
     pub(crate) fn remove_live(&mut self, ordinal: u64, tx: &mut Transaction) {
+        self.keep_interrupted(ordinal, tx);
         let Some(mut entry) = self.pods.remove(&ordinal) else { return };
         self.pod_names.remove(&entry.key);
         self.forget_pod(ordinal);

@@ -377,7 +377,7 @@ impl Engine {
     /// Records the fact, and answers.
     fn take(&mut self, event: Event, tx: &mut Transaction) {
         match event {
-            Event::GuestEnded { guest, exit } => self.guest_ended(guest, exit, tx),
+            Event::GuestEnded { guest, exit, usage } => self.guest_ended(guest, exit, usage, tx),
             Event::GuestWrote { guest, log_bytes } => self.guest_wrote(guest, log_bytes, tx),
             Event::CreateJob { job, mode, dry_run } => self.write_job(*job, mode, dry_run, tx),
             Event::SetPodCondition { key, condition } => self.set_pod_condition(&key, condition, tx),

@@ -20,6 +20,8 @@ pub enum Event {
         guest: GuestId,
         /// How.
         exit: Exit,
+        /// What it used.
+        usage: Usage,
     },
     /// What is kept of a guest's output takes this much of the disk. Told before its end, and only of output that takes
     /// more than a block ([`crate::LOG_BLOCK`]): nearly none does.
@@ -70,6 +72,19 @@ pub enum Event {
         /// A name in full form, or `sha256:…`.
         reference: String,
     },
+}
+
+/// What a guest used, as far as it was measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// From its first instruction to its end, in microseconds.
+    pub wall_us: u64,
+    /// Time on a processor, in microseconds.
+    pub cpu_us: u64,
+    /// Instructions; `None` if they were not counted.
+    pub fuel: Option<u64>,
+    /// The most memory it had at once.
+    pub peak_memory_bytes: u64,
 }
 
 /// What becomes of what a deleted object owns.

@@ -51,6 +51,10 @@ pub(crate) struct JobEntry {
     pub(crate) owners: Vec<String>,
     /// What one of its Pods takes to record, about.
     pod_bytes: usize,
+    /// The newest entry of the ledger that holds runs of its containers; 0 if there is none.
+    pub(crate) ledger_id: u64,
+    /// How many runs those entries hold.
+    pub(crate) attempts_recorded: u64,
     pub(crate) wake: Option<Steady>,
 }
 
@@ -74,6 +78,8 @@ impl JobEntry {
             uncounted: BTreeSet::new(),
             ended_pods: BTreeSet::new(),
             pods_created,
+            ledger_id: 0,
+            attempts_recorded: 0,
             wake: None,
         }
     }
@@ -103,6 +109,11 @@ impl JobEntry {
         object + 2048 + 32 * failing
     }
 
+    fn link(&self, record: &mut JobRecord) {
+        record.ledger_id = self.ledger_id;
+        record.attempts_recorded = self.attempts_recorded;
+    }
+
     /// What names of its Pods are stirred with.
     fn name_key(&self) -> u64 {
         self.uid
@@ -115,8 +126,12 @@ impl JobEntry {
 impl Engine {
     pub(crate) fn load_job(&mut self, record: JobRecord) {
         let state = api::job::state(&record);
-        let JobRecord { job, pods_created, ordinal, .. } = record;
-        let entry = JobEntry::new(job.unwrap_or_default(), state, pods_created, true);
+        let JobRecord { job, pods_created, ordinal, ledger_id, attempts_recorded, .. } = record;
+        let entry = JobEntry {
+            ledger_id,
+            attempts_recorded,
+            ..JobEntry::new(job.unwrap_or_default(), state, pods_created, true)
+        };
         self.dirty_jobs.insert(ordinal);
         self.insert_job(ordinal, entry);
         self.load_deletion(ordinal);
@@ -195,6 +210,7 @@ impl Engine {
         tx.reply_job(ordinal, entry.object.clone(), Outcome::Created);
         tx.milestones.push(Milestone::JobCreated { key: entry.key.clone(), uid });
         self.insert_job(ordinal, entry);
+        self.tell_triggered(ordinal, tx);
         self.dirty_jobs.insert(ordinal);
     }
 
@@ -447,6 +463,7 @@ impl Engine {
         }
         api::job::write_status(&mut object, &entry.state, entry.live, now);
         let mut record = api::job::record(object, &entry.state, entry.pods_created, ordinal);
+        entry.link(&mut record);
         let bytes = record.encode_to_vec();
         let (size, charged) = (bytes.len() as u64, std::mem::replace(&mut entry.charged, bytes.len() as u64));
         batch.put(keys::object(keys::JOBS, &entry.key), bytes);
@@ -455,6 +472,15 @@ impl Engine {
         entry.written = entry.shown();
         news.changes.push(Change { revision, before, after: Some(Object::Job(entry.object.clone())) });
         self.charge_live(charged, size);
+    }
+
+    /// Where its runs are in the ledger; nothing else of it changed.
+    pub(crate) fn write_job_links(&self, ordinal: u64, batch: &mut Batch) {
+        let Some(entry) = self.jobs.get(&ordinal).filter(|entry| entry.committed) else { return };
+        let object = Job::clone(&entry.object);
+        let mut record = api::job::record(object, &entry.state, entry.pods_created, ordinal);
+        entry.link(&mut record);
+        batch.put(keys::object(keys::JOBS, &entry.key), record.encode_to_vec());
     }
 
     /// Labels that are inherited or generated add to what was checked when it came in; and a record must still be one when

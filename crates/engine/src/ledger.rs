@@ -22,10 +22,14 @@ use crate::store::Batch;
 use crate::transaction::Transaction;
 use crate::view::News;
 
-pub use reading::{LedgerFilter, LedgerPage, LedgerPlace};
+pub use reading::{ATTEMPTS_MAX, LedgerFilter, LedgerPage, LedgerPlace};
 
 /// The type of an entry about slots that were missed.
 const MISSED: &str = "Missed";
+/// About runs of containers of a Job that goes on.
+const RAN: &str = "Ran";
+/// About the end of a Job.
+const FINISHED: &str = "Finished";
 
 /// So many numbers at most are in a segment: what goes in one piece, and what is read in one go.
 const SEGMENT_ENTRIES: u64 = 256;

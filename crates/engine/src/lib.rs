@@ -28,9 +28,9 @@ mod view;
 
 pub use effect::{Effect, GuestId, Milestone, StartGuest};
 pub use engine::{Applied, Config, Engine, OpenError, PodUids, Recovered, StoredTime, stored_time};
-pub use event::{Event, ObjectKey, Outcome, Propagation, Rejected, Reply, WriteMode};
+pub use event::{Event, ObjectKey, Outcome, Propagation, Rejected, Reply, Usage, WriteMode};
 pub use keys::shown as shown_key;
-pub use ledger::{LedgerFilter, LedgerPage, LedgerPlace};
+pub use ledger::{ATTEMPTS_MAX, LedgerFilter, LedgerPage, LedgerPlace};
 pub use limits::{LOG_BLOCK, Limits};
 pub use records::StoredRecord;
 pub use view::{CHANGES, CHANGES_BYTES, Change, Counts, Expired, Kind, Object, Page, Reader};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::pb::k8s::batch::v1::Job;
 use api::pb::k8s::core::v1::{ObjectReference, Pod};
-use api::pb::wick::v1::PodRecord;
+use api::pb::wick::v1::{Attempt, PodRecord};
 use prost::Message;
 use sched::job::{Live, Seed};
 use sched::node::{self, Lack, Room};
@@ -13,7 +13,7 @@ use sched::{Exit, Now, Steady};
 
 use crate::effect::{Effect, GuestId, StartGuest};
 use crate::engine::{Engine, Subject};
-use crate::event::{ObjectKey, Rejected, Reply};
+use crate::event::{ObjectKey, Rejected, Reply, Usage};
 use crate::jobs::JobEntry;
 use crate::keys;
 use crate::limits::LOG_BLOCK;
@@ -49,6 +49,8 @@ pub(crate) struct PodEntry {
     pub(crate) charged: u64,
     /// What the node lacks for it, as last told.
     lack: Option<Lack>,
+    /// Runs that were found interrupted, for the commit that records it.
+    pub(crate) interrupted: Vec<Attempt>,
     pub(crate) wake: Option<Steady>,
 }
 
@@ -80,6 +82,7 @@ impl PodEntry {
             room,
             taken: Room::default(),
             lack: None,
+            interrupted: Vec::new(),
             wake: None,
         }
     }
@@ -213,8 +216,8 @@ impl Engine {
         let all: Vec<u64> = self.pods.keys().copied().collect();
         for ordinal in all {
             let Some(entry) = self.pods.get_mut(&ordinal) else { continue };
-            let running = entry.state.containers.iter().filter(|container| container.state.has_guest());
-            interrupted += running.count();
+            entry.interrupted = entry.running(tx.now);
+            interrupted += entry.interrupted.len();
             // Touched when it is looked at: thousands do not fit in one commit, and the rest is found interrupted again.
             if entry.state.interrupt(tx.now) {
                 let message = "The agent or the device went down while it ran".to_owned();
@@ -269,14 +272,19 @@ impl Engine {
     }
 
     /// A guest came to its end; if it is not one that runs, this is an old story and changes nothing.
-    pub(crate) fn guest_ended(&mut self, guest: GuestId, exit: Exit, tx: &mut Transaction) {
+    pub(crate) fn guest_ended(&mut self, guest: GuestId, exit: Exit, usage: Usage, tx: &mut Transaction) {
         if let Some(entry) = self.pods.get_mut(&guest.pod)
             && let Ok(index) = usize::try_from(guest.container)
             && entry.state.ended(index, guest.restarts, exit.shortened(), tx.now)
         {
+            let attempt = entry.attempt(index, usage);
+            let job = entry.job;
             tx.touch_pod(guest.pod, entry.bytes());
             self.guests_running = self.guests_running.saturating_sub(1);
             self.dirty_pods.insert(guest.pod);
+            if let Some((job, attempt)) = job.zip(attempt) {
+                self.keep_attempt(job, attempt, tx);
+            }
         }
         self.dying_ended(guest, tx);
         tx.reply(Ok(Reply::Done));
@@ -315,6 +323,7 @@ impl Engine {
         if self.doomed.remove(&ordinal) {
             return self.remove_ended(ordinal, tx);
         }
+        self.keep_interrupted(ordinal, tx);
         let Some(entry) = self.pods.get_mut(&ordinal) else { return };
         let was_finished = entry.state.is_finished();
         let starts = if self.pause.draining { Starts::Held } else { Starts::Allowed };

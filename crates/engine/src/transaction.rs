@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::pb::k8s::batch::v1::Job;
 use api::pb::k8s::core::v1::{ObjectReference, Pod};
-use api::pb::wick::v1::{ImageRecord, LedgerEntry, LedgerRecord, MetaRecord, PodRecord};
+use api::pb::wick::v1::{Attempt, ImageRecord, LedgerEntry, LedgerRecord, MetaRecord, PodRecord};
 use prost::Message;
 use sched::Now;
 
@@ -29,6 +29,8 @@ pub(crate) struct Transaction {
     /// What was touched, and how many bytes its record may take, as far as is known.
     pub(crate) touched_jobs: BTreeMap<u64, usize>,
     pub(crate) touched_pods: BTreeMap<u64, usize>,
+    /// Jobs of whose runs the ledger is told. If nothing else of them changes, their records do, but not what people see.
+    linked_jobs: BTreeMap<u64, usize>,
     replies: Vec<PendingReply>,
     removed: Vec<(Vec<u8>, Object)>,
     /// Pods that are not in memory, with what changes of them.
@@ -37,6 +39,8 @@ pub(crate) struct Transaction {
     notes: Vec<Note<'static>>,
     /// For the ledger, in order; numbers and times come with the commit.
     pub(crate) ledger: Vec<LedgerRecord>,
+    /// Runs of containers, by their Jobs, that are in no entry yet.
+    pub(crate) attempts: BTreeMap<u64, Vec<Attempt>>,
     bytes: usize,
 }
 
@@ -81,12 +85,14 @@ impl Transaction {
             milestones: Vec::new(),
             touched_jobs: BTreeMap::new(),
             touched_pods: BTreeMap::new(),
+            linked_jobs: BTreeMap::new(),
             replies: Vec::new(),
             removed: Vec::new(),
             rewritten: BTreeMap::new(),
             images: Vec::new(),
             notes: Vec::new(),
             ledger: Vec::new(),
+            attempts: BTreeMap::new(),
             bytes: 0,
         }
     }
@@ -113,6 +119,12 @@ impl Transaction {
 
     pub(crate) fn touch_job(&mut self, ordinal: u64, bytes: usize) {
         charge(self.touched_jobs.entry(ordinal).or_default(), bytes, &mut self.bytes);
+    }
+
+    pub(crate) fn link_job(&mut self, ordinal: u64, bytes: usize) {
+        if !self.touched_jobs.contains_key(&ordinal) {
+            charge(self.linked_jobs.entry(ordinal).or_default(), bytes, &mut self.bytes);
+        }
     }
 
     pub(crate) fn touch_pod(&mut self, ordinal: u64, bytes: usize) {
@@ -185,6 +197,7 @@ impl Engine {
 
     /// Puts the commit together. A commit that changes no object is not written.
     fn prepare(&mut self, mut tx: Transaction) -> Prepared {
+        self.tell_attempts(&mut tx);
         let mut batch = Batch::new(0, tx.now.steady.0);
         let mut news = News::default();
         for (key, object) in std::mem::take(&mut tx.removed) {
@@ -201,6 +214,11 @@ impl Engine {
             let after = record.pod.take().map(|pod| Object::Pod(Arc::new(pod)));
             news.changes.push(Change { revision, before: Some(Object::Pod(before)), after });
             news.settled.push(key);
+        }
+        for ordinal in std::mem::take(&mut tx.linked_jobs).into_keys() {
+            if !tx.touched_jobs.contains_key(&ordinal) {
+                self.write_job_links(ordinal, &mut batch);
+            }
         }
         for ordinal in std::mem::take(&mut tx.touched_jobs).into_keys() {
             self.write_job_record(ordinal, tx.now, &mut batch, &mut news);

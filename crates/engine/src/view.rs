@@ -6,7 +6,7 @@
 //!
 //! Pods that have finished and were counted are not in memory; they are read from disk and merged in.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use api::pb::k8s::batch::v1::Job;
@@ -122,6 +122,16 @@ struct View {
 
 /// Slots that are missed one after the other, without an end so far, by their CronJobs. Not stored as entries yet.
 type OpenRuns = Arc<BTreeMap<ObjectKey, Arc<LedgerEntry>>>;
+
+/// The ledger at one moment.
+pub(crate) struct LedgerNow {
+    /// What is on disk, oldest first.
+    pub(crate) segments: Vec<Segment>,
+    /// What will be, if no more follows.
+    pub(crate) open_runs: OpenRuns,
+    /// Uids of Jobs whose ends are not in it.
+    pub(crate) active_jobs: BTreeSet<String>,
+}
 
 /// What the node is doing, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -374,10 +384,15 @@ impl Reader {
         Ok((changes, reached))
     }
 
-    /// What there is of the ledger: its segments on disk, and what is still open.
-    pub(crate) fn ledger_now(&self) -> (Vec<Segment>, OpenRuns) {
+    /// What there is of the ledger.
+    pub(crate) fn ledger_now(&self) -> LedgerNow {
         let view = self.read();
-        (view.segments.values().copied().collect(), view.open_runs.clone())
+        let active = view.jobs.values().filter(|job| !api::job::is_finished(job));
+        LedgerNow {
+            segments: view.segments.values().copied().collect(),
+            open_runs: view.open_runs.clone(),
+            active_jobs: active.filter_map(|job| Some(job.metadata.as_ref()?.uid.clone())).collect(),
+        }
     }
 
     pub(crate) fn history(&self) -> &dyn History {

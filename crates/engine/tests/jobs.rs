@@ -9,7 +9,8 @@ use std::sync::Arc;
 use api::pb::k8s::batch::v1::Job;
 use common::{Node, default_config, manifest, new_job};
 use engine::{
-    Config, Effect, Event, Kind, Limits, Object, ObjectKey, Outcome, Propagation, Rejected, Reply, WriteMode,
+    Config, Effect, Event, Kind, Limits, Object, ObjectKey, Outcome, Propagation, Rejected, Reply, Usage,
+    WriteMode,
 };
 use expect_test::{Expect, expect};
 use sched::Exit;
@@ -189,7 +190,7 @@ fn an_exit_that_comes_twice_or_too_late_changes_nothing() {
     let first = *node.running.keys().next().unwrap();
     node.end(first, Exit::Code(0));
     let before = (node.summary("job"), node.engine().reader().revision());
-    node.apply(vec![Event::GuestEnded { guest: first, exit: Exit::Code(1) }]);
+    node.apply(vec![Event::GuestEnded { guest: first, exit: Exit::Code(1), usage: Usage::default() }]);
     assert_eq!((node.summary("job"), node.engine().reader().revision()), before);
 }
 

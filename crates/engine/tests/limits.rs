@@ -8,7 +8,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use api::pb::wick::v1::{Image, ImageRecord};
 use common::{Node, manifest, new_job};
-use engine::{Config, Effect, Event, Limits, ObjectKey, Page, Propagation, Rejected, Reply, WriteMode};
+use engine::{
+    Config, Effect, Event, Limits, ObjectKey, Page, Propagation, Rejected, Reply, Usage, WriteMode,
+};
 use sched::{Exit, Now};
 
 fn node() -> Node {
@@ -129,7 +131,11 @@ fn nothing_of_a_deleted_job_starts_any_more() {
         for effect in applied.effects {
             match effect {
                 Effect::Start(start) => panic!("{} was started after its Job was deleted", start.pod),
-                Effect::Stop(guest) => events.push_back(Event::GuestEnded { guest, exit: Exit::Stopped }),
+                Effect::Stop(guest) => events.push_back(Event::GuestEnded {
+                    guest,
+                    exit: Exit::Stopped,
+                    usage: Usage::default(),
+                }),
                 _ => {}
             }
         }

@@ -23,6 +23,8 @@ pub(super) struct Ended {
     pub(super) id: GuestId,
     pub(super) guest: SimulationGuest,
     pub(super) exit: Exit,
+    /// How long it ran, in milliseconds.
+    pub(super) ran: i64,
 }
 
 /// Those that run, and what is to come of them.
@@ -37,6 +39,7 @@ pub(super) struct Guests {
 struct Running {
     guest: SimulationGuest,
     exit: Exit,
+    since: i64,
     due: Option<(i64, u64)>,
     stop: Option<Stop>,
     /// It was asked to stop.
@@ -62,7 +65,7 @@ impl Guests {
             Some(rule) => (rule.run, rule.exit.clone(), rule.stop.clone()),
             None => (Some(0), Exit::Code(0), None),
         };
-        self.running.insert(id, Running { guest, exit, due: None, stop, asked: false });
+        self.running.insert(id, Running { guest, exit, since: t, due: None, stop, asked: false });
         if let Some(run) = run {
             self.settle(id, t.saturating_add(run));
         }
@@ -104,9 +107,9 @@ impl Guests {
     pub(super) fn take_ended(&mut self, t: i64) -> Vec<Ended> {
         let mut ended = Vec::new();
         while let Some(first) = self.ends.first_entry().filter(|first| first.key().0 <= t) {
-            let id = first.remove();
-            if let Some(Running { guest, exit, .. }) = self.running.remove(&id) {
-                ended.push(Ended { id, guest, exit });
+            let ((at, _), id) = first.remove_entry();
+            if let Some(Running { guest, exit, since, .. }) = self.running.remove(&id) {
+                ended.push(Ended { id, guest, exit, ran: at.saturating_sub(since) });
             }
         }
         ended

@@ -13,7 +13,7 @@ use api::pb::wick::v1::{SimulationEntry, SimulationExit, SimulationGuest, Simula
 use engine::store::{MemoryDisk, MemoryStore};
 use engine::{
     Applied, Config, Effect, Engine, Event, GuestId, Limits, Object, ObjectKey, Reader, Rejected, Reply,
-    StartGuest, stored_time,
+    StartGuest, Usage, stored_time,
 };
 use jiff::Timestamp;
 use sched::node::Room;
@@ -221,14 +221,16 @@ impl<'a> World<'a> {
         let ended = self.guests.take_ended(self.t);
         let mut events = Vec::with_capacity(ended.len());
         let mut exits = VecDeque::with_capacity(ended.len());
-        for Ended { id, guest, exit } in ended {
+        for Ended { id, guest, exit, ran } in ended {
             self.summary.ended(&exit);
             exits.push_back(What::Ended(SimulationExit {
                 guest: Some(guest),
                 exit: exit.code().into(),
                 reason: exit.reason().to_owned(),
             }));
-            events.push(Event::GuestEnded { guest: id, exit });
+            let wall_us = u64::try_from(ran).unwrap_or(0).saturating_mul(1000);
+            let usage = Usage { wall_us, ..Usage::default() };
+            events.push(Event::GuestEnded { guest: id, exit, usage });
         }
         self.apply(events, exits).map(drop)
     }

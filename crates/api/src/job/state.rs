@@ -169,6 +169,11 @@ fn find<'a>(status: &'a JobStatus, kind: &str) -> Option<&'a JobCondition> {
     status.conditions.iter().find(|condition| condition.r#type == kind)
 }
 
+/// Whether a Job is over, for good.
+pub fn is_finished(job: &Job) -> bool {
+    job.status.as_ref().is_some_and(|status| matches!(phase(status).0, Phase::Finished(_)))
+}
+
 /// How far a Job is, by the condition that tells of its verdict.
 fn phase(status: &JobStatus) -> (Phase, Option<&JobCondition>) {
     let find = |kind: &str| find(status, kind).filter(|condition| condition.status == "True");

@@ -7,7 +7,10 @@ use prost::Message;
 use crate::event::ObjectKey;
 use crate::keys;
 use crate::store::StoreError;
-use crate::view::Reader;
+use crate::view::{LedgerNow, Reader};
+
+/// So many runs are told of a Job that has finished; of more, how many there are.
+pub const ATTEMPTS_MAX: usize = 1000;
 
 /// Which entries of the ledger are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,12 +91,15 @@ impl Part<'_> {
 impl Reader {
     /// A part of the entries that a filter selects, oldest first, and the place after it if there are more. What is still
     /// open comes last.
+    ///
+    /// The end of a Job comes with the runs of its containers, the last [`ATTEMPTS_MAX`] of them; until then they are in
+    /// entries of their own.
     pub fn ledger(
         &self,
         filter: &LedgerFilter,
         page: &LedgerPage,
     ) -> Result<(Vec<LedgerEntry>, Option<LedgerPlace>), StoreError> {
-        let (segments, open) = self.ledger_now();
+        let LedgerNow { segments, open_runs, active_jobs } = self.ledger_now();
         let mut part = Part { page, found: Vec::new(), bytes: 0 };
         let (mut after, open_after) = match &page.after {
             LedgerPlace::Entry(id) => (*id, None),
@@ -109,18 +115,21 @@ impl Reader {
             for (key, bytes) in self.history().scan(keys::LEDGER, Some(&keys::ledger(begin)), most)? {
                 // The oldest may have gone meanwhile: what is found instead belongs to the next segment.
                 let Some(id) = keys::ledger_id(&key).filter(|id| *id <= segment.last) else { break };
-                let record = LedgerRecord::decode(bytes.as_slice()).ok();
-                let entry = record.and_then(|record| record.entry).filter(|entry| filter.selects(entry));
-                if let Some(entry) = entry
-                    && !part.take(entry)
-                {
-                    return Ok((part.found, Some(LedgerPlace::Entry(after))));
+                // What cannot be read is left out; the next start says what is wrong with it.
+                let Ok(record) = LedgerRecord::decode(bytes.as_slice()) else { continue };
+                let Some(entry) = record.entry else { continue };
+                let told_later = entry.r#type == super::RAN && !active_jobs.contains(&entry.job_uid);
+                if filter.selects(&entry) && !told_later {
+                    let entry = self.with_attempts(entry, record.previous_id)?;
+                    if !part.take(entry) {
+                        return Ok((part.found, Some(LedgerPlace::Entry(after))));
+                    }
                 }
                 after = id;
             }
         }
         let mut last = open_after.cloned();
-        for (key, entry) in open.iter() {
+        for (key, entry) in open_runs.iter() {
             if open_after.is_some_and(|after| key <= after) || !filter.selects(entry) {
                 continue;
             }
@@ -131,5 +140,35 @@ impl Reader {
             last = Some(key.clone());
         }
         Ok((part.found, None))
+    }
+
+    /// Puts the runs into the end of a Job that are in entries before it.
+    fn with_attempts(&self, mut entry: LedgerEntry, mut previous_id: u64) -> Result<LedgerEntry, StoreError> {
+        if entry.r#type != super::FINISHED {
+            return Ok(entry);
+        }
+        let mut earlier = Vec::new();
+        let mut room = ATTEMPTS_MAX.saturating_sub(entry.attempts.len());
+        while previous_id > 0 && room > 0 {
+            // The oldest may have gone.
+            let Some(bytes) = self.history().get(&keys::ledger(previous_id))? else { break };
+            let Ok(LedgerRecord { entry: Some(ran), previous_id: before, .. }) =
+                LedgerRecord::decode(bytes.as_slice())
+            else {
+                break;
+            };
+            // Whatever was brought into the store from elsewhere, this ends.
+            if ran.job_uid != entry.job_uid || before >= previous_id {
+                break;
+            }
+            previous_id = before;
+            earlier.extend(ran.attempts.into_iter().rev().take(room));
+            room = ATTEMPTS_MAX.saturating_sub(entry.attempts.len() + earlier.len());
+        }
+        entry.more_attempts = entry.more_attempts.saturating_sub(earlier.len() as u64);
+        earlier.reverse();
+        earlier.append(&mut entry.attempts);
+        entry.attempts = earlier;
+        Ok(entry)
     }
 }

@@ -14,11 +14,14 @@ use api::pb::wick::v1::{Image, ImageRecord};
 use api::{Grants, NewJob};
 use engine::store::{DataDir, SledOptions, SledStore};
 use engine::{
-    Applied, Config, Effect, Engine, Event, GuestId, Limits, ObjectKey, Rejected, Reply, StartGuest,
+    Applied, Config, Effect, Engine, Event, GuestId, Limits, ObjectKey, Rejected, Reply, StartGuest, Usage,
     WriteMode,
 };
 use sched::node::Room;
 use sched::{Exit, Now};
+
+/// What every guest uses.
+const USED: Usage = Usage { wall_us: 1_500_000, cpu_us: 250, fuel: Some(90_000), peak_memory_bytes: 2 << 20 };
 
 pub(crate) struct Node {
     path: PathBuf,
@@ -176,14 +179,19 @@ impl Node {
     /// One guest ends.
     pub(crate) fn end(&mut self, guest: GuestId, exit: Exit) {
         self.running.remove(&guest);
-        self.apply(vec![Event::GuestEnded { guest, exit }]);
+        self.apply(vec![Event::GuestEnded { guest, exit, usage: USED }]);
     }
 
     /// Every guest that runs ends so, in one batch.
     pub(crate) fn end_all(&mut self, exit: &Exit) -> usize {
         let guests: Vec<_> = std::mem::take(&mut self.running).into_keys().collect();
         let count = guests.len();
-        self.apply(guests.into_iter().map(|guest| Event::GuestEnded { guest, exit: exit.clone() }).collect());
+        self.apply(
+            guests
+                .into_iter()
+                .map(|guest| Event::GuestEnded { guest, exit: exit.clone(), usage: USED })
+                .collect(),
+        );
         count
     }
 

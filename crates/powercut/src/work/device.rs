@@ -7,8 +7,8 @@ use api::pb::wick::v1::{Image, ImageRecord};
 use api::{Grants, NewJob};
 use engine::store::LookError;
 use engine::{
-    Applied, Config, Effect, Engine, Event, GuestId, Limits, ObjectKey, Propagation, StartGuest, WriteMode,
-    stored_time,
+    Applied, Config, Effect, Engine, Event, GuestId, Limits, ObjectKey, Propagation, StartGuest, Usage,
+    WriteMode, stored_time,
 };
 use sched::node::Room;
 use sched::{Exit, Now};
@@ -118,7 +118,7 @@ impl Device {
         let ends = some.into_iter().map(|guest| {
             self.running.remove(&guest);
             let exit = if random.percent(85) { Exit::Code(0) } else { Exit::Code(3) };
-            Event::GuestEnded { guest, exit }
+            Event::GuestEnded { guest, exit, usage: Usage::default() }
         });
         let ends = ends.collect();
         self.now += random.below(300) as i64;
@@ -128,7 +128,9 @@ impl Device {
     fn stop_asked(&mut self) -> Result<()> {
         let asked = std::mem::take(&mut self.asked_to_stop);
         let ends = asked.into_iter().filter(|guest| self.running.remove(guest).is_some());
-        let ends: Vec<_> = ends.map(|guest| Event::GuestEnded { guest, exit: Exit::Stopped }).collect();
+        let ends: Vec<_> = ends
+            .map(|guest| Event::GuestEnded { guest, exit: Exit::Stopped, usage: Usage::default() })
+            .collect();
         self.apply(ends)
     }
 
