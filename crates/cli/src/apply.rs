@@ -3,7 +3,7 @@
 //! Images that are files are pushed first, and pinned by their digest in what is sent ([`pin`]); what the agent answers
 //! is said as kubectl says it.
 
-mod pin;
+pub(crate) mod pin;
 
 use std::path::PathBuf;
 

@@ -15,6 +15,7 @@ mod client;
 mod clock;
 mod columns;
 mod completion;
+mod create;
 mod delete;
 mod describe;
 mod failure;
@@ -80,6 +81,7 @@ struct Command {
 enum Verb {
     Run(run::Run),
     Apply(apply::Apply),
+    Create(create::Create),
     Get(get::Get),
     Describe(describe::Describe),
     Logs(logs::Logs),
@@ -127,6 +129,7 @@ fn run(command: Command) -> Result<(), Failure> {
         match verb {
             Verb::Run(verb) => verb.run(&global).await,
             Verb::Apply(verb) => verb.run(&global).await,
+            Verb::Create(verb) => verb.run(&global).await,
             Verb::Get(verb) => verb.run(&global).await,
             Verb::Describe(verb) => verb.run(&global).await,
             Verb::Logs(verb) => verb.run(&global).await,
@@ -183,6 +186,10 @@ mod tests {
             "scale --replicas=0 job/hello job/other",
             "suspend job hello",
             "resume jobs --all",
+            "create -f a.yaml --dry-run=client -o yaml",
+            "create job try --from=cronjob/nightly --env A=b --arg=-v --fuel 5M",
+            "create job hello --image=hello:1 -o name -- date -u",
+            "create cj nightly --image hello:1 --schedule @daily --tz UTC --restart=Never",
             "get cj -A -o wide",
             "describe cronjob/nightly",
             "logs -f cronjob/nightly",

@@ -5,7 +5,7 @@
 
 mod services;
 
-pub(crate) use services::{Deletion, delete, patch};
+pub(crate) use services::{Created, Deletion, create, delete, patch};
 
 use std::collections::BTreeMap;
 
@@ -104,6 +104,17 @@ impl From<Job> for Object {
 impl From<Scheduled> for Object {
     fn from(scheduled: Scheduled) -> Object {
         Object::CronJob(Box::new(scheduled))
+    }
+}
+
+impl From<api::manifest::Object> for Object {
+    fn from(object: api::manifest::Object) -> Object {
+        match object {
+            api::manifest::Object::Job(job) => Object::Job(job),
+            api::manifest::Object::CronJob(cron_job) => {
+                Scheduled { cron_job: *cron_job, next: NextSlot::default() }.into()
+            }
+        }
     }
 }
 

@@ -9,6 +9,8 @@ mod module;
 mod private;
 mod story;
 
+pub(crate) use self::module::variable;
+
 use std::path::PathBuf;
 
 use api::pb::wick::v1::{DeletionPropagation, JobServiceDeleteRequest, JobServiceGetRequest};

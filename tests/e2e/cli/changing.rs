@@ -56,7 +56,7 @@ fn scaling_says_what_was_done_and_what_it_was_not() {
             exit 2
 
             $ wick scale pod slow-x7k2p --replicas 1
-            error: pods cannot be changed
+            error: pods cannot be scaled
             hint: jobs can, for instance: job/hello
             exit 2
 

@@ -53,7 +53,7 @@ fn logs_that_cannot_be_read_are_told_why() {
 
             $ wick logs image/hello
             error: images write nothing
-            hint: name a pod, or job/NAME
+            hint: name a pod, job/NAME, or cronjob/NAME
             exit 2
         "#]],
     );
@@ -91,7 +91,7 @@ fn a_command_that_makes_no_sense_is_exit_2() {
 
             $ wick get jobz
             error: `jobz` is not a kind of thing
-            hint: the kinds are: jobs, pods, events, images, nodes
+            hint: the kinds are: jobs, cronjobs, pods, events, images, nodes
             exit 2
 
             $ wick get jobs -o xml
@@ -114,14 +114,14 @@ fn a_command_that_makes_no_sense_is_exit_2() {
             exit 2
 
             $ wick wait --for=done job/hello
-            error: invalid value 'done' for '--for <WHAT>': `done` is not condition=TYPE, condition=TYPE=STATUS, create or delete
+            error: invalid value 'done' for '--for <WHAT>': `done` is not condition=TYPE, condition=TYPE=STATUS, jsonpath=PATH, create or delete
 
             For more information, try '--help'.
             exit 2
 
             $ wick wait --for=condition=complete image/hello
             error: images cannot be waited for
-            hint: jobs and pods can: wick wait --for=condition=complete job/hello
+            hint: jobs, cronjobs and pods can: wick wait --for=condition=complete job/hello
             exit 2
 
             $ wick delete job
@@ -135,9 +135,9 @@ fn a_command_that_makes_no_sense_is_exit_2() {
 
             $ wick logs
             error: the following required arguments were not provided:
-              <POD|job/NAME>
+              <POD|KIND/NAME>
 
-            Usage: wick logs <POD|job/NAME> [CONTAINER]
+            Usage: wick logs <POD|KIND/NAME> [CONTAINER]
 
             For more information, try '--help'.
             exit 2

@@ -15,11 +15,11 @@ use crate::session::Session;
 use crate::sources::Source;
 
 /// A manifest as it is to be sent.
-pub(super) struct Pinned {
+pub(crate) struct Pinned {
     /// The text; `None` if nothing is left of it.
-    pub(super) text: Option<String>,
+    pub(crate) text: Option<String>,
     /// Documents that were taken out, and why.
-    pub(super) refused: Vec<Failure>,
+    pub(crate) refused: Vec<Failure>,
 }
 
 /// A manifest, and the files that its images are.
@@ -31,7 +31,7 @@ struct Found {
 }
 
 /// Pushes what the manifest needs, unless it is a dry run, and pins it.
-pub(super) async fn pin(session: &Session, source: &Source, dry_run: bool) -> Result<Pinned, Failure> {
+pub(crate) async fn pin(session: &Session, source: &Source, dry_run: bool) -> Result<Pinned, Failure> {
     let found = find(source);
     if dry_run {
         return pinned(source, found);
@@ -46,7 +46,7 @@ pub(super) async fn pin(session: &Session, source: &Source, dry_run: bool) -> Re
 }
 
 /// As [`pin`] in a dry run: with the digests the files have here.
-pub(super) fn pin_locally(source: &Source) -> Result<Pinned, Failure> {
+pub(crate) fn pin_locally(source: &Source) -> Result<Pinned, Failure> {
     pinned(source, find(source))
 }
 

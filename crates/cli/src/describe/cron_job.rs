@@ -3,6 +3,7 @@
 //! kubectl's page and order. What is ours stands where one looks for it: how clock changes, missed slots and jitter are
 //! taken below the schedule, the next slots above the active Jobs, all Jobs there are below them.
 
+use api::cron_job::{CATCH_UP, CATCH_UP_LIMIT, CATCH_UP_LIMIT_DEFAULT, DST, JITTER};
 use api::pb::k8s::batch::v1::{CronJob, CronJobSpec, Job, JobSpec};
 use api::pb::k8s::core::v1::Event;
 use api::pb::k8s::meta::v1::ObjectMeta;
@@ -23,12 +24,6 @@ pub(super) const SLOTS: u32 = 3;
 
 /// How many of its Jobs are shown, the newest ones.
 const JOBS: usize = 10;
-
-/// What was written on it about how slots are taken.
-const DST: &str = "wick.dev/dst";
-const CATCH_UP: &str = "wick.dev/catch-up";
-const CATCH_UP_LIMIT: &str = "wick.dev/catch-up-limit";
-const JITTER: &str = "wick.dev/jitter";
 
 /// When a CronJob is due.
 pub(super) struct Due<'a> {
@@ -101,13 +96,13 @@ fn ours(sheet: &mut Sheet, meta: &ObjectMeta, due: &Due<'_>) {
             other => other,
         }),
     );
-    let limit = said(CATCH_UP_LIMIT).map_or_else(String::new, |limit| format!(", at most {limit}"));
+    let limit = said(CATCH_UP_LIMIT).map_or_else(|| CATCH_UP_LIMIT_DEFAULT.to_string(), str::to_owned);
     sheet.some(
         0,
         "Missed Slots",
         said(CATCH_UP).map(|policy| match policy {
             "Last" => "Last (the latest starts a Job)".to_owned(),
-            "All" => format!("All (each starts a Job{limit})"),
+            "All" => format!("All (each starts a Job, the latest {limit} at most)"),
             "None" => "None (none starts a Job)".to_owned(),
             other => other.to_owned(),
         }),
@@ -257,7 +252,7 @@ mod tests {
             Suspend:                       False
             Time Zone:                     Europe/Berlin
             Clock Changes:                 RunOnce (a slot that is left out is made up for, one that comes twice starts one Job)
-            Missed Slots:                  All (each starts a Job, at most 10)
+            Missed Slots:                  All (each starts a Job, the latest 10 at most)
             Jitter:                        30s (its Jobs start 12s after their slots)
             Successful Job History Limit:  3
             Failed Job History Limit:      1

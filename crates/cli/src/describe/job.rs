@@ -2,8 +2,10 @@
 //!
 //! kubectl's page, with what it leaves out and people look for: conditions, and each Pod with how it last ended.
 
+use api::cron_job::{manual_run, scheduled_slot};
 use api::pb::k8s::batch::v1::{Job, JobSpec, JobStatus, PodFailurePolicyRule};
 use api::pb::k8s::core::v1::{Event, Pod};
+use api::pb::wick::v1::RunOverrides;
 use jiff::SignedDuration;
 
 use super::parts::{self, Condition, number};
@@ -34,6 +36,8 @@ pub(crate) fn page(job: &Job, pods: &[Pod], events: &[Event], clock: &Clock) -> 
     sheet.pair(0, "Selector", selector(job.spec.as_ref()));
     parts::labels(&mut sheet, 0, &meta);
     parts::controlled_by(&mut sheet, &meta);
+    sheet.some(0, "Scheduled For", scheduled_slot(job).map(|slot| clock.date(slot)));
+    sheet.some(0, "Manual Run", manual_run(job).map(|overrides| different(&overrides)));
     sheet.pair(0, "Parallelism", number(spec.parallelism));
     sheet.pair(0, "Completions", number(spec.completions));
     sheet.some(0, "Completion Mode", spec.completion_mode.clone());
@@ -71,6 +75,20 @@ pub(crate) fn page(job: &Job, pods: &[Pod], events: &[Event], clock: &Clock) -> 
     pods_table(&mut sheet, indexed, pods, clock);
     parts::events(&mut sheet, events, clock);
     sheet
+}
+
+/// What a manual run does differently, a line each.
+fn different(overrides: &RunOverrides) -> String {
+    let RunOverrides { container, env, args, fuel } = overrides;
+    let mut lines: Vec<String> = env.iter().map(|(key, value)| format!("env: {key}={value}")).collect();
+    if !args.is_empty() {
+        lines.push(format!("args: {}", args.join(" ")));
+    }
+    lines.extend(fuel.map(|fuel| format!("fuel: {fuel}")));
+    if !container.is_empty() {
+        lines.insert(0, format!("container: {container}"));
+    }
+    if lines.is_empty() { "as the template says".to_owned() } else { lines.join("\n") }
 }
 
 /// What Pods' ends mean for the Job, where that is not the usual.
@@ -330,6 +348,44 @@ mod tests {
             Events:         <none>
         "#]]
         .assert_eq(&page(&Job::default(), &[], &[], &noon()).page(Screen::PLAIN));
+    }
+
+    #[test]
+    fn a_job_of_a_cronjob_says_which_slot_or_whose_hand_started_it() {
+        let controlled = |annotations: &[(&str, &str)]| {
+            let mut job = samples::job("nightly-29919270");
+            let meta = job.metadata.as_mut().unwrap();
+            let annotations = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            meta.annotations = annotations.collect();
+            meta.owner_references = samples::pod("a", "", "").metadata.unwrap().owner_references;
+            let owner = &mut meta.owner_references[0];
+            (owner.kind, owner.name) = ("CronJob".to_owned(), "nightly".to_owned());
+            let page = page(&job, &[], &[], &noon()).page(Screen::PLAIN);
+            let shown = page.lines().skip_while(|line| !line.starts_with("Controlled")).collect::<Vec<_>>();
+            let end = shown.iter().position(|line| line.starts_with("Parallelism")).unwrap();
+            shown[..end].join("\n")
+        };
+        expect![[r#"
+            Controlled By:  CronJob/nightly
+            Scheduled For:  Fri, 20 Nov 2026 15:00:00 +0000"#]]
+        .assert_eq(&controlled(&[(
+            "batch.kubernetes.io/cronjob-scheduled-timestamp",
+            "2026-11-20T16:00:00+01:00",
+        )]));
+        let manual = ("cronjob.kubernetes.io/instantiate", "manual");
+        expect![[r#"
+            Controlled By:  CronJob/nightly
+            Manual Run:     as the template says"#]]
+        .assert_eq(&controlled(&[manual]));
+        let overrides = r#"{"container":"main","env":{"A":"b","C":""},"args":["-v","x"],"fuel":5000}"#;
+        expect![[r#"
+            Controlled By:  CronJob/nightly
+            Manual Run:     container: main
+                            env: A=b
+                            env: C=
+                            args: -v x
+                            fuel: 5000"#]]
+        .assert_eq(&controlled(&[manual, ("wick.dev/overrides", overrides)]));
     }
 
     #[test]

@@ -8,12 +8,13 @@ use std::pin::Pin;
 use api::pb::k8s::batch::v1::CronJob;
 use api::pb::k8s::meta::v1::ObjectMeta;
 use api::pb::wick::v1::{
-    CronJobServiceDeleteRequest, CronJobServiceGetRequest, CronJobServiceListRequest,
-    CronJobServicePatchRequest, CronJobServiceWatchRequest, DeletionPropagation, EventServiceListRequest,
-    EventServiceWatchRequest, ImageServiceInspectRequest, ImageServiceListRequest, JobServiceDeleteRequest,
-    JobServiceGetRequest, JobServiceListRequest, JobServicePatchRequest, JobServiceWatchRequest, NextSlot,
-    NodeServiceGetRequest, ObjectFilter, PatchType, PodServiceDeleteRequest, PodServiceGetRequest,
-    PodServiceListRequest, PodServiceWatchRequest, WatchEventType,
+    CronJobServiceCreateRequest, CronJobServiceDeleteRequest, CronJobServiceGetRequest,
+    CronJobServiceListRequest, CronJobServicePatchRequest, CronJobServiceWatchRequest, DeletionPropagation,
+    EventServiceListRequest, EventServiceWatchRequest, ImageServiceInspectRequest, ImageServiceListRequest,
+    JobServiceCreateRequest, JobServiceDeleteRequest, JobServiceGetRequest, JobServiceListRequest,
+    JobServicePatchRequest, JobServiceWatchRequest, NextSlot, NodeServiceGetRequest, ObjectFilter, PatchType,
+    PodServiceDeleteRequest, PodServiceGetRequest, PodServiceListRequest, PodServiceWatchRequest,
+    WatchEventType,
 };
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Status, Streaming};
@@ -167,6 +168,31 @@ pub(super) async fn watch(agent: &Agent, kind: Kind, filter: ObjectFilter) -> Re
 
 fn changes<T: 'static>(stream: Streaming<T>, told: fn(T) -> Told) -> Changes {
     Box::pin(stream.map(move |part| part.map(told)))
+}
+
+/// What was created.
+pub(crate) struct Created {
+    pub(crate) object: Option<Object>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Creates one thing.
+pub(crate) async fn create(agent: &Agent, object: Object, dry_run: bool) -> Result<Created, Status> {
+    Ok(match object {
+        Object::Job(job) => {
+            let request = JobServiceCreateRequest { job: Some(*job), dry_run };
+            let answer = agent.jobs().create(request).await?.into_inner();
+            Created { object: answer.job.map(Object::from), warnings: answer.warnings }
+        }
+        Object::CronJob(asked) => {
+            let request = CronJobServiceCreateRequest { cron_job: Some(asked.cron_job), dry_run };
+            let answer = agent.cron_jobs().create(request).await?.into_inner();
+            Created { object: scheduled(answer.cron_job, answer.next), warnings: answer.warnings }
+        }
+        Object::Pod(_) | Object::Event(_) | Object::Image(_) | Object::Node(_) => {
+            return Err(cannot_be(object.kind(), "created"));
+        }
+    })
 }
 
 /// What a patch made of an object.

@@ -56,7 +56,8 @@ pub(super) struct ModuleFlags {
     backoff_limit: Option<u32>,
 }
 
-fn variable(text: &str) -> Result<(String, String), String> {
+/// A variable, as flags give it: `KEY=VALUE`.
+pub(crate) fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("it is not KEY=VALUE".to_owned()),
