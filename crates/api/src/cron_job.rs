@@ -10,7 +10,6 @@ mod template;
 mod zone;
 
 use jiff::Timestamp;
-use sched::cron_job::Zones;
 
 use crate::asked::{self, Asked};
 use crate::field_error::FieldErrors;
@@ -22,6 +21,7 @@ use crate::{metadata, support};
 pub use annotations::{CATCH_UP, CATCH_UP_LIMIT, CATCH_UP_LIMIT_DEFAULT, CATCH_UP_LIMIT_MAX, DST, JITTER};
 pub use annotations::{JITTER_MAX, jitter};
 pub use manual::{INSTANTIATE, OVERRIDES, manual, manual_run};
+pub use sched::cron_job::Zones;
 pub use state::{begin_deletion, missed, missed_slots, new_state, record, spec, state, write_status};
 pub use template::{SCHEDULED_TIMESTAMP, Template, cron_job_of, scheduled_slot};
 

@@ -6,6 +6,9 @@
 
 mod images;
 
+use sched::cron_job::Zones;
+
+use crate::cron_job::NewCronJob;
 use crate::field_error::{Class, FieldError, FieldErrors, FieldPath};
 use crate::job::{Grants, NewJob};
 use crate::json::{self, Reading};
@@ -55,32 +58,41 @@ struct Partial {
 impl Document {
     /// Takes the object in, in this namespace if it names none itself. Everything that is wrong is told at once, in the
     /// order of the document: what cannot be read, and what cannot be of the rest.
-    pub fn check(&self, namespace: &str, grants: &Grants) -> Result<NewJob, FieldErrors> {
-        match self.examine(namespace, grants) {
+    pub fn check(&self, namespace: &str, grants: &Grants, zones: &dyn Zones) -> Result<New, FieldErrors> {
+        match self.examine(namespace, grants, zones) {
             (Some(new), errors) if errors.is_empty() => Ok(new),
             (_, errors) => Err(errors.cut()),
         }
     }
 
     /// The same, with what was made of an object that is wrong.
-    pub(crate) fn examine(&self, namespace: &str, grants: &Grants) -> (Option<NewJob>, FieldErrors) {
+    pub(crate) fn examine(
+        &self,
+        namespace: &str,
+        grants: &Grants,
+        zones: &dyn Zones,
+    ) -> (Option<New>, FieldErrors) {
         let (object, mut errors, meant) = match (&self.object, &self.partial) {
             (Ok(object), _) => (object, FieldErrors::new(), &[][..]),
             (Err(unread), Some(partial)) => (&partial.object, unread.clone(), &partial.meant[..]),
             (Err(unread), None) => return (None, unread.clone()),
         };
-        let Object::Job(job) = object else {
-            let detail = "CronJob is not supported yet; Wick runs Job (batch/v1)";
-            errors.push(self.place.field("kind"), Class::Unsupported, detail);
-            return (None, errors.in_order_of(&self.source, &self.place));
-        };
-        let mut job = Job::clone(job);
-        let given = job.metadata.get_or_insert_default();
+        let mut object = object.clone();
+        let given = object.metadata_mut();
         if given.namespace.is_empty() {
             namespace.clone_into(&mut given.namespace);
         }
-        let (new, impossible) = NewJob::examine(job, grants);
+        let (mut new, impossible) = New::examine(object, grants, zones);
         let mut impossible = impossible.under(&self.place);
+        if let New::CronJob(new) = &mut new {
+            let unless_stored = std::mem::take(&mut new.unless_stored).under(&self.place);
+            // Most are new, and what is wrong is told at once.
+            if errors.is_empty() {
+                new.unless_stored = unless_stored;
+            } else {
+                impossible.append(unless_stored);
+            }
+        }
         impossible.retain(|error| !follows(error, &errors, meant));
         errors.append(impossible);
         (Some(new), errors.in_order_of(&self.source, &self.place))
@@ -130,6 +142,70 @@ impl Object {
         match self {
             Object::Job(job) => job.metadata.get_or_insert_default(),
             Object::CronJob(cron_job) => cron_job.metadata.get_or_insert_default(),
+        }
+    }
+}
+
+/// An object that was asked for, of either kind: checked, with its defaults, without an identity yet.
+#[derive(Clone, Debug, PartialEq)]
+pub enum New {
+    /// A Job.
+    Job(Box<NewJob>),
+    /// A CronJob.
+    CronJob(Box<NewCronJob>),
+}
+
+impl New {
+    /// Takes an object in; everything that is wrong with it is told at once.
+    pub fn check(object: Object, grants: &Grants, zones: &dyn Zones) -> Result<New, FieldErrors> {
+        Ok(match object {
+            Object::Job(job) => New::Job(Box::new(NewJob::check(*job, grants)?)),
+            Object::CronJob(cron_job) => New::CronJob(Box::new(NewCronJob::check(*cron_job, grants, zones)?)),
+        })
+    }
+
+    fn examine(object: Object, grants: &Grants, zones: &dyn Zones) -> (New, FieldErrors) {
+        match object {
+            Object::Job(job) => {
+                let (new, errors) = NewJob::examine(*job, grants);
+                (New::Job(Box::new(new)), errors)
+            }
+            Object::CronJob(cron_job) => {
+                let (new, errors) = NewCronJob::examine(*cron_job, grants, zones);
+                (New::CronJob(Box::new(new)), errors)
+            }
+        }
+    }
+
+    /// It, if there is none of its name; what only a stored one may have is told.
+    pub fn unless_stored(self) -> Result<New, FieldErrors> {
+        match &self {
+            New::CronJob(new) if !new.unless_stored.is_empty() => Err(new.unless_stored.clone().cut()),
+            New::CronJob(_) | New::Job(_) => Ok(self),
+        }
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> &'static Kind {
+        match self {
+            New::Job(_) => Job::KIND,
+            New::CronJob(_) => CronJob::KIND,
+        }
+    }
+
+    /// Its name; empty if it is to be generated.
+    pub fn name(&self) -> &str {
+        match self {
+            New::Job(new) => new.name(),
+            New::CronJob(new) => new.name(),
+        }
+    }
+
+    /// What was accepted although it means nothing here, `path: why`.
+    pub fn warnings(&self) -> &[String] {
+        match self {
+            New::Job(new) => new.warnings(),
+            New::CronJob(new) => new.warnings(),
         }
     }
 }

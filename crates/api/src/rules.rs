@@ -6,6 +6,7 @@
 mod accepted;
 mod anything;
 mod cron_jobs;
+mod cron_jobs_kept;
 mod cron_jobs_started;
 mod guides;
 mod jobs;
@@ -18,7 +19,7 @@ mod update;
 
 use crate::FieldErrors;
 use crate::job::{Grants, NewJob};
-use crate::manifest::{self, Document};
+use crate::manifest::{self, Document, New};
 use crate::pb::k8s::batch::v1::Job;
 use expect_test::Expect;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
@@ -95,12 +96,21 @@ pub(crate) fn grants() -> Grants {
 
 /// What the rules say of a manifest: the Job that was read, and all that is wrong with it.
 pub(crate) fn examined(document: &Document) -> (NewJob, FieldErrors) {
-    let (new, mut errors) = document.examine("default", &grants());
+    let (new, errors) = examined_any(document);
+    match new {
+        New::Job(new) => (*new, errors),
+        New::CronJob(_) => panic!("not a Job"),
+    }
+}
+
+/// The same of either kind.
+pub(crate) fn examined_any(document: &Document) -> (New, FieldErrors) {
+    let (new, mut errors) = document.examine("default", &grants(), &Bundled);
     errors.retain(|error| !error.detail.starts_with("not supported yet"));
     (new.unwrap(), errors.cut())
 }
 
-/// Everything that is told about a manifest, a line each.
+/// Everything that is told about a Job's manifest, a line each.
 pub(crate) fn told(manifest: &Value) -> String {
     let (new, errors) = examined(&document(manifest));
     let of_rules = new.warnings().iter().filter(|warning| !warning.contains("has no effect: "));

@@ -7,9 +7,12 @@ pub(crate) mod pin;
 
 use std::path::PathBuf;
 
+use api::cron_job::Zones;
 use api::job::Grants;
+use api::manifest::New;
 use api::pb::wick::v1::{ApplyOutcome, ApplyResult, ManifestServiceApplyRequest};
 use clap::{Args, ValueEnum};
+use jiff::tz::TimeZone;
 use tonic::Status;
 use tonic_types::StatusExt;
 
@@ -139,9 +142,10 @@ impl Apply {
                     outcome: ApplyOutcome::Created.into(),
                     ..ApplyResult::default()
                 };
-                let checked = object.check(namespace, &Grants::default());
-                if let Ok(job) = &checked {
-                    result.warnings = job.warnings().to_vec();
+                let checked =
+                    object.check(namespace, &Grants::default(), &Device).and_then(New::unless_stored);
+                if let Ok(new) = &checked {
+                    result.warnings = new.warnings().to_vec();
                 }
                 for warning in &result.warnings {
                     tell(&format!("warning: {warning}"));
@@ -160,6 +164,20 @@ impl Apply {
             }
         }
         Ok(all_done)
+    }
+}
+
+/// The zones of the device this runs on.
+#[derive(Debug)]
+struct Device;
+
+impl Zones for Device {
+    fn find(&self, name: &str) -> Option<TimeZone> {
+        TimeZone::get(name).ok().filter(|zone| zone.iana_name() == Some(name))
+    }
+
+    fn local(&self) -> TimeZone {
+        TimeZone::system()
     }
 }
 

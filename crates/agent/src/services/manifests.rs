@@ -1,12 +1,16 @@
 //! ManifestService.
 
-use api::manifest::{self, Document};
+use api::field_error::Class;
+use api::kind::CRON_JOB;
+use api::manifest::{self, Document, New};
 use api::pb::wick::v1::apply_result::Object as ResultObject;
 use api::pb::wick::v1::manifest_service_server::ManifestService;
 use api::pb::wick::v1::{
     ApplyOutcome, ApplyResult, FieldViolation, ManifestServiceApplyRequest, ManifestServiceApplyResponse,
 };
+use api::{FieldErrors, NewJob};
 use engine::{Event, Outcome, Reply, WriteMode};
+use sched::cron_job::OnlyUtc;
 use tonic::{Request, Response, Status};
 use tonic_types::StatusExt;
 
@@ -59,10 +63,10 @@ impl Agent {
         if result.namespace.is_empty() {
             api::metadata::namespace(namespace).clone_into(&mut result.namespace);
         }
-        let pending = match document.check(&result.namespace, &self.live.grants()) {
-            Ok(job) => {
-                result.warnings = job.warnings().to_vec();
-                let (job, mode) = (Box::new(job), WriteMode::Apply);
+        let pending = match self.check(&document, &result.namespace) {
+            Ok(new) => {
+                result.warnings = new.warnings().to_vec();
+                let (job, mode) = (new, WriteMode::Apply);
                 Ok(self.engine.send(Event::CreateJob { job, mode, dry_run }))
             }
             Err(errors) => {
@@ -76,6 +80,24 @@ impl Agent {
             }
         };
         (result, pending)
+    }
+}
+
+impl Agent {
+    fn check(&self, document: &Document, namespace: &str) -> Result<Box<NewJob>, FieldErrors> {
+        let not_yet = || {
+            let mut errors = FieldErrors::new();
+            errors.push("kind", Class::Unsupported, "CronJob is not supported yet; Wick runs Job (batch/v1)");
+            errors
+        };
+        // The engine takes no CronJobs yet; of zones nothing is to be said then.
+        if document.kind == CRON_JOB.kind {
+            return Err(not_yet());
+        }
+        match document.check(namespace, &self.live.grants(), &OnlyUtc)? {
+            New::Job(new) => Ok(new),
+            New::CronJob(_) => Err(not_yet()),
+        }
     }
 }
 

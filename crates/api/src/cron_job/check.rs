@@ -144,10 +144,14 @@ pub(super) fn unless_stored(cron_job: &CronJob, zones: &dyn Zones) -> FieldError
 /// Whether such a mistake was not in the stored CronJob already.
 pub(super) fn is_new(error: &FieldError, cron_job: &CronJob, stored: &CronJob) -> bool {
     let (Some(new), Some(old)) = (&cron_job.spec, &stored.spec) else { return true };
-    match error.path.as_str() {
-        "spec.timeZone" => new.time_zone != old.time_zone,
-        "spec.schedule" => cron::split_zone(&old.schedule).is_none(),
-        _ => false, // Its name.
+    // The object may stand in a list.
+    let path = error.path.as_str();
+    if path.ends_with("spec.timeZone") {
+        new.time_zone != old.time_zone
+    } else if path.ends_with("spec.schedule") {
+        cron::split_zone(&old.schedule).is_none()
+    } else {
+        false // Its name.
     }
 }
 

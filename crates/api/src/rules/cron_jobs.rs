@@ -1,10 +1,10 @@
-//! What a CronJob must be, what it is where it says nothing, and what may become of a stored one.
+//! What a CronJob must be, and what it is where it says nothing.
 
-use super::{Bundled, grants, lines, merge, now, value};
+use super::{document, lines, merge, now, value};
 use crate::FieldErrors;
 use crate::cron_job::NewCronJob;
 use crate::json;
-use crate::manifest::{self, Object};
+use crate::manifest::New;
 use crate::pb::k8s::batch::v1::CronJob;
 use expect_test::{Expect, expect};
 use serde_json::Value;
@@ -32,18 +32,11 @@ pub(super) fn changed(changes: &[&str]) -> Value {
     cron_job
 }
 
-pub(super) fn read(manifest: &Value) -> CronJob {
-    match manifest::parse(&manifest.to_string()).unwrap().remove(0).object.unwrap() {
-        Object::CronJob(cron_job) => *cron_job,
-        Object::Job(_) => panic!("not a CronJob"),
+pub(super) fn examined(manifest: &Value) -> (NewCronJob, FieldErrors) {
+    match super::examined_any(&document(manifest)) {
+        (New::CronJob(new), errors) => (*new, errors),
+        (New::Job(_), _) => panic!("not a CronJob"),
     }
-}
-
-fn examined(manifest: &Value) -> (NewCronJob, FieldErrors) {
-    let (new, mut errors) = NewCronJob::examine(read(manifest), &grants(), &Bundled);
-    errors.retain(|error| !error.detail.starts_with("not supported yet"));
-    let errors = new.in_order(errors);
-    (new, errors)
 }
 
 pub(super) fn new(manifest: &Value) -> NewCronJob {
@@ -60,7 +53,7 @@ pub(super) fn stored(changes: &[&str]) -> CronJob {
 }
 
 /// Everything that is told about a new CronJob, a line each.
-fn told(manifest: &Value) -> String {
+pub(super) fn told(manifest: &Value) -> String {
     let (new, mut errors) = examined(manifest);
     let of_rules = new.warnings().iter().filter(|warning| !warning.contains("has no effect: "));
     let warnings = of_rules.map(|warning| format!("warning: {warning}\n")).collect::<String>();
@@ -315,9 +308,9 @@ fn the_job_has_the_rules_of_jobs() {
             "spec: {jobTemplate: {spec: {template: {spec: {restartPolicy: Always, containers: [{name: A, image: ''}]}}}}}",
         ],
         expect![[r#"
-            spec.jobTemplate.spec.template.spec.containers[0].image: Required value: needed; name an image (wick image ls), or give a path to `wick apply`
-            spec.jobTemplate.spec.template.spec.containers[0].name: Invalid value: "A": must be up to 63 lower-case letters, digits and `-`, with a letter or digit at both ends
             spec.jobTemplate.spec.template.spec.restartPolicy: Required value: `Always` is not for Jobs; give `Never` or `OnFailure`
+            spec.jobTemplate.spec.template.spec.containers[0].name: Invalid value: "A": must be up to 63 lower-case letters, digits and `-`, with a letter or digit at both ends
+            spec.jobTemplate.spec.template.spec.containers[0].image: Required value: needed; name an image (wick image ls), or give a path to `wick apply`
         "#]],
     );
     row(
@@ -382,9 +375,9 @@ fn what_is_asked_for_beyond_kubernetes_is_read() {
             "metadata: {annotations: {wick.dev/dst: runonce, wick.dev/catch-up: Some, wick.dev/catch-up-limit: '0', wick.dev/jitter: 25h}}",
         ],
         expect![[r#"
+            metadata.annotations[wick.dev/dst]: Unsupported value: "runonce": supported values: "Kubernetes", "RunOnce"
             metadata.annotations[wick.dev/catch-up]: Unsupported value: "Some": supported values: "Last", "All", "None"
             metadata.annotations[wick.dev/catch-up-limit]: Invalid value: "0": must be a number from 1 to 1000
-            metadata.annotations[wick.dev/dst]: Unsupported value: "runonce": supported values: "Kubernetes", "RunOnce"
             metadata.annotations[wick.dev/jitter]: Invalid value: "25h": is too long; the most is 24h
         "#]],
     );
@@ -425,10 +418,10 @@ fn all_is_told_at_once() {
             metadata.name: Required value: needed; give the object a name (or a generateName)
             metadata.annotations[wick.dev/dst]: Unsupported value: "x": supported values: "Kubernetes", "RunOnce"
             spec.schedule: Invalid value: "* *": 2 fields; Kubernetes cron has 5 (minute hour day month weekday)
-            spec.timeZone: Invalid value: "utc": is no time zone this device knows; did you mean `UTC`?
-            spec.concurrencyPolicy: Unsupported value: "x": supported values: "Allow", "Forbid", "Replace"
             spec.jobTemplate.spec.template.spec.restartPolicy: Unsupported value: "x": supported values: "Never", "OnFailure"
             spec.jobTemplate.spec.template.spec.hostPID: Forbidden: guests cannot see processes; remove it
+            spec.timeZone: Invalid value: "utc": is no time zone this device knows; did you mean `UTC`?
+            spec.concurrencyPolicy: Unsupported value: "x": supported values: "Allow", "Forbid", "Replace"
         "#]],
     );
 }
@@ -475,127 +468,4 @@ fn what_is_not_said_is_filled_in() {
           "failedJobsHistoryLimit": 1
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(&spec).unwrap());
-}
-
-/// What is told when a CronJob, made from `before`, is to become what `after` makes of it. What no new one may have is
-/// written into the stored one by hand.
-fn revised(before: &str, by_hand: impl FnOnce(&mut CronJob), after: &str, expected: Expect) {
-    let mut old = stored(&[before]);
-    by_hand(&mut old);
-    let mut manifest = changed(&[before]);
-    merge(&mut manifest, value(after));
-    let (new, errors) = examined(&manifest);
-    let became = match errors.into_result(new).and_then(|new| new.revise(&old)) {
-        Ok(None) => "unchanged\n".to_owned(),
-        Ok(Some(new)) => format!("generation {}\n", new.metadata.unwrap().generation),
-        Err(errors) => lines(&errors),
-    };
-    expected.assert_eq(&became);
-}
-
-#[test]
-fn everything_may_change() {
-    let as_it_was = |_: &mut CronJob| {};
-    revised(
-        "{}",
-        as_it_was,
-        "{}",
-        expect![[r#"
-        unchanged
-    "#]],
-    );
-    revised(
-        "{}",
-        as_it_was,
-        "metadata: {labels: {a: b}, annotations: {wick.dev/jitter: 5s}}",
-        expect![[r#"
-        generation 1
-    "#]],
-    );
-    revised(
-        "{}",
-        as_it_was,
-        "spec: {schedule: '@hourly', timeZone: UTC, suspend: true}",
-        expect![[r#"
-        generation 2
-    "#]],
-    );
-    revised(
-        "{}",
-        as_it_was,
-        "spec: {jobTemplate: {spec: {completionMode: Indexed, completions: 3, template: {metadata: {labels: {a: b}}}}}}",
-        expect![[r#"
-            generation 2
-        "#]],
-    );
-}
-
-#[test]
-fn what_was_stored_long_ago_may_stay() {
-    let vanished = |old: &mut CronJob| old.spec.as_mut().unwrap().time_zone = Some("Mars/Olympus".to_owned());
-    revised(
-        "{}",
-        vanished,
-        "spec: {timeZone: Mars/Olympus}",
-        expect![[r#"
-        unchanged
-    "#]],
-    );
-    revised(
-        "{}",
-        vanished,
-        "spec: {timeZone: Mars/Olympus, suspend: true}",
-        expect![[r#"
-        generation 2
-    "#]],
-    );
-    revised(
-        "{}",
-        vanished,
-        "spec: {timeZone: Mars/Phobos}",
-        expect![[r#"
-        spec.timeZone: Invalid value: "Mars/Phobos": is no time zone this device knows; names are as in `Europe/Berlin` or `UTC`
-    "#]],
-    );
-    let within = |old: &mut CronJob| old.spec.as_mut().unwrap().schedule = "TZ=UTC 0 3 * * *".to_owned();
-    revised(
-        "{}",
-        within,
-        "spec: {schedule: TZ=UTC 0 4 * * *}",
-        expect![[r#"
-        generation 2
-    "#]],
-    );
-    revised(
-        "{}",
-        within,
-        "spec: {schedule: TZ=UTC 0 3 * * *, timeZone: UTC}",
-        expect![[r#"
-        spec.schedule: Invalid value: "TZ=UTC 0 3 * * *": has a zone within, and timeZone is given too; keep timeZone alone
-    "#]],
-    );
-    revised(
-        "{}",
-        |_| {},
-        "spec: {schedule: TZ=UTC 0 3 * * *}",
-        expect![[r#"
-        spec.schedule: Invalid value: "TZ=UTC 0 3 * * *": a zone is not taken within a schedule; give `0 3 * * *` and timeZone `UTC`
-    "#]],
-    );
-    let long = |old: &mut CronJob| old.metadata.as_mut().unwrap().name = "x".repeat(60);
-    revised(
-        "{}",
-        long,
-        &format!("{{metadata: {{name: {}}}, spec: {{suspend: true}}}}", "x".repeat(60)),
-        expect![[r#"
-        generation 2
-    "#]],
-    );
-}
-
-#[test]
-fn what_is_only_warned_of_when_it_stays() {
-    let new = new(&changed(&["spec: {schedule: TZ=UTC 0 3 * * *}"]));
-    expect!["spec.schedule: has a zone within, which no new CronJob may; give it as timeZone"]
-        .assert_eq(&new.warnings().join("\n"));
 }

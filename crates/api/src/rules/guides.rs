@@ -1,4 +1,4 @@
-//! The shapes of Jobs that guides show, as people bring them: what is told about each.
+//! The shapes of Jobs and CronJobs that guides show, as people bring them: what is told about each.
 //!
 //! What is not supported yet is left out, as everywhere here; the rest must be nothing but what Wick will never do.
 
@@ -125,4 +125,55 @@ fn what_is_pasted_with_a_slip() {
         template: Unknown field: unknown field; `template` belongs in `spec`
     "#]]
     .assert_eq(&told(&slipped));
+}
+
+/// A CronJob as a guide has it, with this spec and this Pod.
+fn cron_job(spec: &str, pod: &str, expected: Expect) {
+    let mut manifest = value("{apiVersion: batch/v1, kind: CronJob, metadata: {name: shape}}");
+    manifest["spec"] = value(spec);
+    let pod = serde_json::json!({"jobTemplate": {"spec": {"template": {"spec": value(pod)}}}});
+    super::merge(&mut manifest["spec"], pod);
+    expected.assert_eq(&super::cron_jobs::told(&manifest));
+}
+
+#[test]
+fn cron_jobs_of_all_kinds() {
+    cron_job("{schedule: '* * * * *'}", ONE, expect![""]);
+    cron_job("{schedule: '*/1 * * * *', concurrencyPolicy: Forbid}", ONE, expect![""]);
+    cron_job(
+        "{schedule: 0 2 * * *, successfulJobsHistoryLimit: 3, failedJobsHistoryLimit: 1, startingDeadlineSeconds: 200,
+          concurrencyPolicy: Forbid, jobTemplate: {spec: {backoffLimit: 3, ttlSecondsAfterFinished: 3600}}}",
+        "{restartPolicy: OnFailure,
+          containers: [{name: backup, image: 'backup:latest', env: [{name: DATE, value: $(date +%Y)}],
+            volumeMounts: [{name: backup, mountPath: /backup}]}],
+          volumes: [{name: backup, emptyDir: {}}]}",
+        expect![""],
+    );
+    cron_job(
+        "{schedule: 0 9 * * 1, timeZone: Asia/Seoul,
+          jobTemplate: {spec: {completions: 1, template: {metadata: {labels: {color: yellow}}}}}}",
+        "{restartPolicy: OnFailure, nodeSelector: {kubernetes.io/os: linux}, containers: [{name: report, image: busybox}]}",
+        expect![""],
+    );
+    cron_job(
+        "{schedule: '@monthly', suspend: true, concurrencyPolicy: Replace}",
+        "{restartPolicy: OnFailure, serviceAccountName: certificates,
+          containers: [{name: renew, image: 'certbot/certbot:latest', volumeMounts: [{name: files, mountPath: /etc/x}]}],
+          volumes: [{name: files, persistentVolumeClaim: {claimName: files}}]}",
+        expect![""],
+    );
+}
+
+#[test]
+fn cron_jobs_that_are_pasted_with_a_slip() {
+    let slipped = value(
+        "{apiVersion: batch/v1beta1, kind: CronJob, metadata: {name: a, spec: {schedule: '* * * * *'}},
+          spec: {schedule: '* * * *', jobTemplate: {template: {spec: {restartPolicy: OnFailure, containers: [{name: c, image: i}]}}}}}",
+    );
+    expect![[r#"
+        apiVersion: Unsupported value: `batch/v1beta1` is not served for a `CronJob`; did you mean `batch/v1`?
+        metadata.spec: Unknown field: unknown field; `spec` belongs in the object itself
+        spec.schedule: Invalid value: "* * * *": 4 fields; Kubernetes cron has 5 (minute hour day month weekday)
+        spec.jobTemplate.template: Unknown field: unknown field; `template` belongs in `spec.jobTemplate.spec`
+    "#]].assert_eq(&super::cron_jobs::told(&slipped));
 }

@@ -1,13 +1,18 @@
 //! Everything at once: what cannot be read, what cannot be, and what Wick cannot do, in the order of the document.
 
-use super::{changed, document, grants, told};
+use super::{Bundled, changed, document, grants, told};
+use crate::manifest::New;
 use expect_test::{Expect, expect};
 
 fn check(yaml: &str, expected: Expect) {
     let documents = crate::manifest::parse(yaml).unwrap();
-    let lines = documents.iter().flat_map(|document| match document.check("default", &grants()) {
-        Ok(job) => job.warnings().iter().map(|warning| format!("warning: {warning}\n")).collect::<Vec<_>>(),
-        Err(errors) => errors.iter().map(|error| format!("{error}\n")).collect(),
+    let lines = documents.iter().flat_map(|document| {
+        match document.check("default", &grants(), &Bundled).and_then(New::unless_stored) {
+            Ok(new) => {
+                new.warnings().iter().map(|warning| format!("warning: {warning}\n")).collect::<Vec<_>>()
+            }
+            Err(errors) => errors.iter().map(|error| format!("{error}\n")).collect(),
+        }
     });
     expected.assert_eq(&lines.collect::<String>());
 }
@@ -119,15 +124,25 @@ apiVersion: v1
 kind: List
 items:
 - {apiVersion: batch/v1, kind: Job, metadata: {name: A}, spec: {parallelism: -1, x: 1}}
-- {apiVersion: batch/v1, kind: CronJob, metadata: {name: b}, spec: {x: 1}}
+- {apiVersion: batch/v1, kind: CronJob, metadata: {name: b}, spec: {timeZone: utc, x: 1}}
+- apiVersion: batch/v1
+  kind: CronJob
+  metadata: {name: b}
+  spec:
+    schedule: '@daily'
+    timeZone: Local
+    jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}}
 ",
         expect![[r#"
             items[0].metadata.name: `A` must be up to 253 lower-case letters, digits, `-` and `.`, with a letter or digit around each `.`
             items[0].spec.template: needed; say what the Job's Pods are to run
             items[0].spec.parallelism: -1 is too few; the least is 0
             items[0].spec.x: unknown field
-            items[1].kind: CronJob is not supported yet; Wick runs Job (batch/v1)
+            items[1].spec.schedule: needed; give five fields (minute hour day month weekday), as in `0 3 * * *`
+            items[1].spec.jobTemplate: needed; say which Job is to be started
+            items[1].spec.timeZone: `utc` is no time zone this device knows; did you mean `UTC`?
             items[1].spec.x: unknown field
+            items[2].spec.timeZone: `Local` is no name of a zone; leave it out for the device's
         "#]],
     );
 }
@@ -137,7 +152,7 @@ fn no_more_is_told_than_anybody_reads() {
     let env: Vec<_> = (0..2000).map(|_| serde_json::json!({"name": "A=B"})).collect();
     let mut job = changed(&[]);
     job["spec"]["template"]["spec"]["containers"][0]["env"] = env.into();
-    let errors = document(&job).check("default", &grants()).unwrap_err();
+    let errors = document(&job).check("default", &grants(), &Bundled).unwrap_err();
     assert_eq!(errors.len(), crate::field_error::ERRORS_MAX + 1);
     assert!(told(&job).ends_with("and there are more mistakes than these\n"));
 }
