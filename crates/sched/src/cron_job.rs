@@ -18,6 +18,10 @@ pub trait Zones: std::fmt::Debug + Send + Sync {
     fn find(&self, name: &str) -> Option<TimeZone>;
     /// The zone a CronJob means that names none.
     fn local(&self) -> TimeZone;
+    /// A zone whose name may have been meant by one that is not known.
+    fn suggest(&self, _name: &str) -> Option<String> {
+        None
+    }
 }
 
 /// No zone but UTC.

@@ -21,7 +21,8 @@ pub(super) fn check(name: &str, zones: &dyn Zones) -> Result<(), String> {
     if zones.find(name).is_some() {
         return Ok(());
     }
-    match candidates(name).into_iter().find(|candidate| zones.find(candidate).is_some()) {
+    let meant = candidates(name).into_iter().find(|candidate| zones.find(candidate).is_some());
+    match meant.or_else(|| zones.suggest(name)) {
         Some(meant) => Err(format!("is no time zone this device knows; did you mean `{meant}`?")),
         None => Err("is no time zone this device knows; names are as in `Europe/Berlin` or `UTC`".into()),
     }
