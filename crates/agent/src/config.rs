@@ -87,6 +87,14 @@ pub(crate) struct Given {
     #[arg(long, value_name = "MIB", env = "WICK_KEEP_PODS_MIB", value_parser = check::keep_pods_mib)]
     pub(crate) keep_pods_mib: Option<u64>,
 
+    /// How many days the history of Jobs and slots is kept, 1 to 3650 [default: 30]
+    #[arg(long, value_name = "DAYS", env = "WICK_LEDGER_DAYS", value_parser = check::ledger_days)]
+    pub(crate) ledger_days: Option<u64>,
+
+    /// What the history takes of the disk, in bytes, 16384 to 1099511627776; the oldest goes first [default: 67108864]
+    #[arg(long, value_name = "BYTES", env = "WICK_LEDGER_BYTES", value_parser = check::ledger_bytes)]
+    pub(crate) ledger_bytes: Option<u64>,
+
     /// How long guests may go on after the first SIGTERM, in seconds, 0 to 3600; a Pod whose terminationGracePeriodSeconds is
     /// less is stopped after that [default: 25]
     #[arg(long, value_name = "SECONDS", env = "WICK_DRAIN_SECONDS", value_parser = check::drain_seconds)]
@@ -109,7 +117,7 @@ pub(crate) struct Setting {
 }
 
 /// All of them.
-pub(crate) const SETTINGS: [Setting; 17] = [
+pub(crate) const SETTINGS: [Setting; 19] = [
     setting("data_dir", "--data-dir", "WICK_DATA_DIR", false),
     setting("socket", "--socket", "WICK_SOCKET", false),
     setting("socket_group", "--socket-group", "WICK_SOCKET_GROUP", false),
@@ -125,6 +133,8 @@ pub(crate) const SETTINGS: [Setting; 17] = [
     setting("max_objects_mib", "--max-objects-mib", "WICK_MAX_OBJECTS_MIB", false),
     setting("keep_pods", "--keep-pods", "WICK_KEEP_PODS", false),
     setting("keep_pods_mib", "--keep-pods-mib", "WICK_KEEP_PODS_MIB", false),
+    setting("ledger_days", "--ledger-days", "WICK_LEDGER_DAYS", false),
+    setting("ledger_bytes", "--ledger-bytes", "WICK_LEDGER_BYTES", false),
     setting("drain_seconds", "--drain-seconds", "WICK_DRAIN_SECONDS", true),
     setting("log_level", "--log-level", "WICK_LOG", true),
 ];
@@ -151,6 +161,8 @@ pub(crate) struct Config {
     pub(crate) max_objects_mib: u64,
     pub(crate) keep_pods: u64,
     pub(crate) keep_pods_mib: u64,
+    pub(crate) ledger_days: u64,
+    pub(crate) ledger_bytes: u64,
     pub(crate) drain_seconds: u64,
     pub(crate) log_level: String,
 }
@@ -177,6 +189,8 @@ impl Config {
             max_objects_mib: flags.max_objects_mib.or(file.max_objects_mib).unwrap_or(64),
             keep_pods: flags.keep_pods.or(file.keep_pods).unwrap_or(12_500),
             keep_pods_mib: flags.keep_pods_mib.or(file.keep_pods_mib).unwrap_or(256),
+            ledger_days: flags.ledger_days.or(file.ledger_days).unwrap_or(30),
+            ledger_bytes: flags.ledger_bytes.or(file.ledger_bytes).unwrap_or(64 << 20),
             drain_seconds: flags.drain_seconds.or(file.drain_seconds).unwrap_or(25),
             log_level: flags.log_level.or(file.log_level).unwrap_or_else(|| "info".to_owned()),
         }
@@ -202,6 +216,8 @@ impl Config {
             Some(self.max_objects_mib.to_string()),
             Some(self.keep_pods.to_string()),
             Some(self.keep_pods_mib.to_string()),
+            Some(self.ledger_days.to_string()),
+            Some(self.ledger_bytes.to_string()),
             Some(self.drain_seconds.to_string()),
             Some(quoted(&self.log_level)),
         ]

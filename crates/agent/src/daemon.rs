@@ -282,6 +282,10 @@ fn limits(config: &Config) -> Limits {
         live_bytes: config.max_objects_mib << 20,
         terminated_pods: count(config.keep_pods),
         terminated_bytes: config.keep_pods_mib << 20,
+        ledger_age: Millis::from_secs(
+            i64::try_from(config.ledger_days).unwrap_or(i64::MAX).saturating_mul(86_400),
+        ),
+        ledger_bytes: config.ledger_bytes,
         ..Limits::default()
     }
 }

@@ -1,6 +1,7 @@
 //! The gRPC services: each method parses, hands over, answers. Decisions about objects are elsewhere.
 
 mod events;
+mod history;
 mod images;
 mod jobs;
 mod manifests;
@@ -15,6 +16,7 @@ mod watch;
 use std::sync::Arc;
 
 use api::pb::wick::v1::event_service_server::EventServiceServer;
+use api::pb::wick::v1::history_service_server::HistoryServiceServer;
 use api::pb::wick::v1::image_service_server::ImageServiceServer;
 use api::pb::wick::v1::job_service_server::JobServiceServer;
 use api::pb::wick::v1::manifest_service_server::ManifestServiceServer;
@@ -69,6 +71,7 @@ pub(crate) async fn routes(agent: &Agent) -> anyhow::Result<(Routes, HealthRepor
         .add_service(EventServiceServer::new(agent.clone()))
         .add_service(ImageServiceServer::new(agent.clone()).max_decoding_message_size(REQUEST_MAX))
         .add_service(ManifestServiceServer::new(agent.clone()).max_decoding_message_size(REQUEST_MAX))
+        .add_service(HistoryServiceServer::new(agent.clone()))
         .add_service(NodeServiceServer::new(agent.clone()))
         .add_service(SimulationServiceServer::new(agent.clone()).max_decoding_message_size(REQUEST_MAX))
         .add_service(health_service)
@@ -81,13 +84,14 @@ pub(crate) async fn routes(agent: &Agent) -> anyhow::Result<(Routes, HealthRepor
 }
 
 /// As health checks name them; the empty name is the agent as a whole.
-const SERVICES: [&str; 8] = [
+const SERVICES: [&str; 9] = [
     "",
     "wick.v1.JobService",
     "wick.v1.PodService",
     "wick.v1.EventService",
     "wick.v1.ImageService",
     "wick.v1.ManifestService",
+    "wick.v1.HistoryService",
     "wick.v1.NodeService",
     "wick.v1.SimulationService",
 ];

@@ -89,6 +89,14 @@ pub(super) fn keep_pods_mib(text: &str) -> Result<u64, String> {
     number(text, 1..=1 << 20)
 }
 
+pub(super) fn ledger_days(text: &str) -> Result<u64, String> {
+    number(text, 1..=3650)
+}
+
+pub(super) fn ledger_bytes(text: &str) -> Result<u64, String> {
+    number(text, 16 << 10..=1 << 40)
+}
+
 pub(super) fn drain_seconds(text: &str) -> Result<u64, String> {
     number(text, 0..=3600)
 }

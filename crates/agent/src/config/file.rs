@@ -73,6 +73,8 @@ fn parse(text: &str) -> Result<(Given, Lines), Vec<Problem>> {
             }
             "keep_pods" => given.keep_pods = reading.number(setting.key, value, check::keep_pods),
             "keep_pods_mib" => given.keep_pods_mib = reading.number(setting.key, value, check::keep_pods_mib),
+            "ledger_days" => given.ledger_days = reading.number(setting.key, value, check::ledger_days),
+            "ledger_bytes" => given.ledger_bytes = reading.number(setting.key, value, check::ledger_bytes),
             "drain_seconds" => given.drain_seconds = reading.number(setting.key, value, check::drain_seconds),
             "log_level" => given.log_level = reading.text(setting.key, value, check::log_level),
             other => reading.unknown(other, key.span()),
@@ -219,8 +221,8 @@ mod tests {
         check(
             &told.collect::<Vec<_>>().join("\n"),
             expect![[r#"
-                Given { data_dir: Some("/var/lib/wick"), socket: Some("/run/wick/wick.sock"), socket_group: Some("wick"), listen: Some(127.0.0.1:7180), node_name: Some("gate-17"), allow_host_paths: Some([]), guests: Some(1000), guest_memory_mib: Some(512), max_image_mib: Some(64), log_kib: Some(4096), max_jobs: Some(10000), max_live_pods: Some(4000), max_objects_mib: Some(64), keep_pods: Some(12500), keep_pods_mib: Some(256), drain_seconds: Some(25), log_level: Some("info") }
-                [("allow_host_paths", 24), ("data_dir", 8), ("drain_seconds", 57), ("guest_memory_mib", 31), ("guests", 27), ("keep_pods", 50), ("keep_pods_mib", 53), ("listen", 18), ("log_kib", 37), ("log_level", 60), ("max_image_mib", 34), ("max_jobs", 40), ("max_live_pods", 43), ("max_objects_mib", 47), ("node_name", 21), ("socket", 11), ("socket_group", 15)]"#]],
+                Given { data_dir: Some("/var/lib/wick"), socket: Some("/run/wick/wick.sock"), socket_group: Some("wick"), listen: Some(127.0.0.1:7180), node_name: Some("gate-17"), allow_host_paths: Some([]), guests: Some(1000), guest_memory_mib: Some(512), max_image_mib: Some(64), log_kib: Some(4096), max_jobs: Some(10000), max_live_pods: Some(4000), max_objects_mib: Some(64), keep_pods: Some(12500), keep_pods_mib: Some(256), ledger_days: Some(30), ledger_bytes: Some(67108864), drain_seconds: Some(25), log_level: Some("info") }
+                [("allow_host_paths", 24), ("data_dir", 8), ("drain_seconds", 63), ("guest_memory_mib", 31), ("guests", 27), ("keep_pods", 50), ("keep_pods_mib", 53), ("ledger_bytes", 59), ("ledger_days", 56), ("listen", 18), ("log_kib", 37), ("log_level", 66), ("max_image_mib", 34), ("max_jobs", 40), ("max_live_pods", 43), ("max_objects_mib", 47), ("node_name", 21), ("socket", 11), ("socket_group", 15)]"#]],
         );
         assert_eq!(parse(example), Ok((Given::default(), Lines::new())));
     }
@@ -242,7 +244,7 @@ mod tests {
                 9:13: node_name: "My Gate": must be up to 253 lower-case letters, digits, `-` and `.`, with a letter or digit around each `.`
                 10:12: data_dir: "here": must be an absolute path
                 11:10: socket: must be a text in quotes; this is true or false
-                12:1: colour: no such setting; there are data_dir, socket, socket_group, listen, node_name, allow_host_paths, guests, guest_memory_mib, max_image_mib, log_kib, max_jobs, max_live_pods, max_objects_mib, keep_pods, keep_pods_mib, drain_seconds, log_level
+                12:1: colour: no such setting; there are data_dir, socket, socket_group, listen, node_name, allow_host_paths, guests, guest_memory_mib, max_image_mib, log_kib, max_jobs, max_live_pods, max_objects_mib, keep_pods, keep_pods_mib, ledger_days, ledger_bytes, drain_seconds, log_level
                 13:17: drain_seconds: 99999999999999999999999 is too many; the most is 3600"#]],
         );
     }

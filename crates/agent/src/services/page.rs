@@ -14,7 +14,7 @@ use super::select::Selectable;
 use super::status;
 
 /// The objects of one answer take at most so many bytes: clients take 4 MiB if they are told nothing else.
-const BYTES: usize = 3 << 20;
+pub(super) const BYTES: usize = 3 << 20;
 
 /// What part of a list is asked for.
 pub(super) fn parse(limit: u32, token: &str) -> Result<Page, Status> {

@@ -4,9 +4,7 @@
 //! of Jobs that go on are put together, in one entry for each Job and commit, which name the one before them: however many
 //! Pods a Job has, a commit adds to the ledger what happened in it and nothing else.
 
-use api::pb::k8s::batch::v1::Job;
-use api::pb::wick::v1::{Attempt, LedgerEntry};
-use jiff::Timestamp;
+use api::pb::wick::v1::{Attempt, LedgerEntry, RunOverrides};
 use prost::Message;
 use sched::job::{Phase, Verdict};
 use sched::pod::State;
@@ -25,10 +23,6 @@ const ENTRY_BYTES: usize = 3 << 10;
 /// What an entry that holds runs says beside them, about.
 const HEAD_BYTES: usize = 512;
 
-/// The slot that started a Job.
-const SLOT: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
-/// `manual` on a Job that was started by hand.
-const INSTANTIATE: &str = "cronjob.kubernetes.io/instantiate";
 /// The reason of a Job that went before it had come to its end.
 const DELETED: &str = "Deleted";
 
@@ -36,7 +30,7 @@ impl Engine {
     /// A Job is new: one that was started by hand is told of.
     pub(crate) fn tell_triggered(&mut self, ordinal: u64, tx: &mut Transaction) {
         let Some(job) = self.jobs.get(&ordinal) else { return };
-        let entry = LedgerEntry { r#type: "Triggered".to_owned(), ..about(job) };
+        let entry = LedgerEntry { r#type: "Triggered".to_owned(), ..about_with_overrides(job) };
         if entry.manual {
             self.tell_ledger(entry, tx);
         }
@@ -107,7 +101,7 @@ impl Engine {
     fn tell_ran(&mut self, ordinal: u64, attempts: Vec<Attempt>, tx: &mut Transaction) {
         let Some(job) = self.jobs.get(&ordinal).filter(|_| !attempts.is_empty()) else { return };
         let (previous_id, count) = (job.ledger_id, attempts.len() as u64);
-        let entry = LedgerEntry { r#type: RAN.to_owned(), attempts, manual: false, ..about(job) };
+        let entry = LedgerEntry { r#type: RAN.to_owned(), attempts, ..about(job) };
         let id = self.tell_ledger_after(previous_id, entry, tx);
         if let Some(job) = self.jobs.get_mut(&ordinal) {
             job.ledger_id = id;
@@ -160,42 +154,35 @@ fn finished(job: &JobEntry, now: Now) -> LedgerEntry {
     };
     LedgerEntry {
         r#type: FINISHED.to_owned(),
-        slot: slot(&job.object).map(api::time::seconds),
+        slot: api::cron_job::scheduled_slot(&job.object).map(api::time::seconds),
         reason: reason.to_owned(),
         failed,
         started_at: state.started.map(|at| api::time::seconds(at.wall)),
         finished_at: Some(api::time::seconds(state.finished.unwrap_or(now).wall)),
         pods_succeeded: state.succeeded,
         pods_failed: state.failed,
-        ..about(job)
+        ..about_with_overrides(job)
     }
 }
 
 /// What every entry about a Job says.
 fn about(job: &JobEntry) -> LedgerEntry {
-    let (cron_job, cron_job_uid) = controller(&job.object).unwrap_or_default();
+    let (cron_job, cron_job_uid) = api::cron_job::cron_job_of(&job.object).unwrap_or_default();
     LedgerEntry {
         namespace: job.key.namespace.clone(),
-        manual: !cron_job.is_empty() && annotation(&job.object, INSTANTIATE) == Some("manual"),
-        cron_job,
-        cron_job_uid,
+        cron_job: cron_job.to_owned(),
+        cron_job_uid: cron_job_uid.to_owned(),
         job: job.key.name.clone(),
         job_uid: job.uid.clone(),
         ..LedgerEntry::default()
     }
 }
 
-/// Name and uid of the CronJob that a Job belongs to.
-fn controller(job: &Job) -> Option<(String, String)> {
-    let owners = &job.metadata.as_ref()?.owner_references;
-    let owner = owners.iter().find(|owner| owner.controller == Some(true) && owner.kind == "CronJob")?;
-    Some((owner.name.clone(), owner.uid.clone()))
-}
-
-fn slot(job: &Job) -> Option<Timestamp> {
-    annotation(job, SLOT)?.parse().ok()
-}
-
-fn annotation<'a>(job: &'a Job, name: &str) -> Option<&'a str> {
-    job.metadata.as_ref()?.annotations.get(name).map(String::as_str)
+/// The same, and how it was started by hand, if it was.
+fn about_with_overrides(job: &JobEntry) -> LedgerEntry {
+    let entry = about(job);
+    // Whatever a Job says that belongs to no CronJob, nobody asks about its runs by hand.
+    let manual = api::cron_job::manual_run(&job.object).filter(|_| !entry.cron_job.is_empty());
+    let overrides = manual.clone().filter(|overrides| *overrides != RunOverrides::default());
+    LedgerEntry { manual: manual.is_some(), overrides, ..entry }
 }
