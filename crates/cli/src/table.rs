@@ -1,8 +1,9 @@
 //! Tables as kubectl prints them: no lines, three blanks between columns, one line a row.
 //!
 //! What goes to a pipe or a file is never cut: it is read by `awk`. On a terminal that is too narrow the columns that
-//! may be long (images, messages, selectors) are cut, and then the lines themselves. A last column that is there to be
-//! read (messages, how something ended) is not cut to a few characters: it goes on below itself, or below its row.
+//! may be long (images, messages, selectors) are cut, one that others tell is left out, and then the lines themselves are
+//! cut. A last column that is there to be read (messages, how something ended) is not cut to a few characters: it goes on
+//! below itself, or below its row.
 
 use std::borrow::Cow;
 
@@ -21,10 +22,13 @@ const DETAIL: usize = 2;
 const LEAST: usize = 6;
 
 /// The columns that may be cut, down to a width of [`CUT_TO`]. What is needed to name a thing is not among them.
-const MAY_BE_CUT: [&str; 8] =
-    ["IMAGES", "MESSAGE", "SELECTOR", "CONTAINERS", "LABELS", "SUBOBJECT", "SOURCE", "DIGEST"];
+const MAY_BE_CUT: [&str; 9] =
+    ["IMAGES", "MESSAGE", "SELECTOR", "CONTAINERS", "LABELS", "SUBOBJECT", "SOURCE", "DIGEST", "TIMEZONE"];
 /// A cut column still tells what is in it.
 const CUT_TO: usize = 12;
+
+/// The column that is left out where lines would be cut: a CronJob's NEXT says as much.
+const MAY_BE_LEFT_OUT: &str = "SUSPEND";
 
 /// A description's last column goes on below itself where it has room for some words; else it stands below its row.
 const WRAP_FROM: usize = 24;
@@ -44,7 +48,11 @@ pub(crate) struct Table {
 
 /// How wide the columns have become, so that rows printed later stand below those printed before.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Widths(Vec<usize>);
+pub(crate) struct Widths {
+    widths: Vec<usize>,
+    /// Whether [`MAY_BE_LEFT_OUT`] is, once that has been decided.
+    left_out: Option<bool>,
+}
 
 impl Table {
     /// A table without rows.
@@ -84,23 +92,46 @@ impl Table {
 
     /// The table for `screen`, with its header if asked for. `widths` are kept from one part of a growing table to the
     /// next.
-    pub(crate) fn text(&self, header: bool, widths: &mut Widths, screen: Screen) -> String {
+    pub(crate) fn text(&self, header: bool, kept: &mut Widths, screen: Screen) -> String {
+        let at = self.columns.iter().position(|name| name == MAY_BE_LEFT_OUT);
+        match (at, screen.width) {
+            (Some(at), Some(most)) if *kept.left_out.get_or_insert_with(|| self.least(header) > most) => {
+                let mut rest = self.clone();
+                rest.columns.remove(at);
+                rest.rows.iter_mut().for_each(|row| drop(row.remove(at)));
+                rest.lines(header, &mut kept.widths, screen)
+            }
+            _ => self.lines(header, &mut kept.widths, screen),
+        }
+    }
+
+    /// How narrow it can be made without cutting a line.
+    fn least(&self, header: bool) -> usize {
+        let rows = self.cells(header);
+        let mut contents = contents(&rows, self.columns.len());
+        let least = vec![LEAST; contents.len()];
+        shrink(&mut contents, &least, 0, |at| MAY_BE_CUT.contains(&self.columns[at].as_ref()));
+        let last = contents.pop().unwrap_or_default();
+        contents.into_iter().map(|content| (content + LIST).max(LEAST)).sum::<usize>() + last
+    }
+
+    fn lines(&self, header: bool, kept: &mut Vec<usize>, screen: Screen) -> String {
         let mut rows = self.cells(header);
         if rows.is_empty() {
             return String::new();
         }
-        widths.0.resize(self.columns.len(), LEAST);
+        kept.resize(self.columns.len(), LEAST);
         let mut contents = contents(&rows, self.columns.len());
         let mut folds = false;
         if let Some(most) = screen.width {
             let (last, before) = contents.split_last().unwrap_or((&0, &[]));
-            let before = before.iter().zip(&widths.0).map(|(content, kept)| (content + LIST).max(*kept));
+            let before = before.iter().zip(kept.iter()).map(|(content, kept)| (content + LIST).max(*kept));
             let before: usize = before.sum();
             let message = self.columns.last().is_some_and(|name| name == "MESSAGE");
             folds = message && before + last > most && before + CUT_MESSAGE_FROM > most;
             let may_be_cut = |at: usize| MAY_BE_CUT.contains(&self.columns[at].as_ref());
             if !folds {
-                shrink(&mut contents, &widths.0, most, may_be_cut);
+                shrink(&mut contents, kept, most, may_be_cut);
             }
         }
         for row in &mut rows {
@@ -108,17 +139,17 @@ impl Table {
                 *cell = cut(cell, *width);
             }
         }
-        for (kept, content) in widths.0.iter_mut().zip(&contents) {
+        for (kept, content) in kept.iter_mut().zip(&contents) {
             *kept = (*kept).max(content + LIST);
         }
-        if let (true, Some((_, before))) = (folds, widths.0.split_last()) {
+        if let (true, Some((_, before))) = (folds, kept.split_last()) {
             return self.folded(&rows, usize::from(header), "", (before, LIST), screen);
         }
-        let lines = layout(&rows, &widths.0, LIST).into_iter().map(|line| match screen.width {
+        let lines = layout(&rows, kept, LIST).into_iter().map(|line| match screen.width {
             Some(most) => cut(&line, most),
             None => line,
         });
-        lines.map(|line| self.painted(line, &widths.0, screen.colour) + "\n").collect()
+        lines.map(|line| self.painted(line, kept, screen.colour) + "\n").collect()
     }
 
     /// A table within a description: its header is underlined, every line begins with `indent`.
@@ -414,6 +445,56 @@ mod tests {
                 hello   hello@sha25…
             "#]],
         );
+    }
+
+    #[test]
+    fn a_column_that_others_tell_is_left_out_before_lines_are_cut() {
+        let mut jobs = Table::new(&["NAME", "TIMEZONE", "SUSPEND", "NEXT", "AGE"]);
+        let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect();
+        jobs.rows.push(row(&["nightly", "America/New_York", "True", "suspended", "2m"]));
+        check_narrow(
+            &jobs,
+            52,
+            expect![[r#"
+            NAME      TIMEZONE         SUSPEND   NEXT        AGE
+            nightly   America/New_Y…   True      suspended   2m
+        "#]],
+        );
+        check_narrow(
+            &jobs,
+            48,
+            expect![[r#"
+            NAME      TIMEZONE           NEXT        AGE
+            nightly   America/New_York   suspended   2m
+        "#]],
+        );
+        check_narrow(
+            &jobs,
+            47,
+            expect![[r#"
+            NAME      TIMEZONE           NEXT        AGE
+            nightly   America/New_York   suspended   2m
+        "#]],
+        );
+        check_narrow(
+            &jobs,
+            36,
+            expect![[r#"
+            NAME      TIMEZONE       NEXT…
+            nightly   America/New…   suspended…
+        "#]],
+        );
+        // What comes later stands below it, also if it is shorter.
+        let (mut kept, narrow) = (Widths::default(), Screen { width: Some(47), colour: false });
+        let mut text = jobs.text(true, &mut kept, narrow);
+        jobs.rows[0] = row(&["a", "UTC", "False", "now", "1s"]);
+        text += &jobs.text(false, &mut kept, narrow);
+        expect![[r#"
+            NAME      TIMEZONE           NEXT        AGE
+            nightly   America/New_York   suspended   2m
+            a         UTC                now         1s
+        "#]]
+        .assert_eq(&text);
     }
 
     #[test]
