@@ -108,7 +108,7 @@ async fn a_patch_that_cannot_be_is_refused_with_every_path() {
         PatchType::Merge,
         "{metadata: {name: other}, spec: {parallelism: 1}}",
         expect![[r#"
-        INVALID_ARGUMENT: metadata.name: `other` is another Job's; this is `hello`
+        INVALID_ARGUMENT: the patch is invalid: metadata.name: `other` is another Job's; this is `hello`
           metadata.name | `other` is another Job's; this is `hello`
     "#]],
     )

@@ -1,7 +1,8 @@
 //! Patches: what changes of an object, in the three ways that Kubernetes has for saying so.
 //!
 //! A patch is applied to the object as Kubernetes' JSON, and what comes of it is read as strictly as a manifest. Whether
-//! the change is allowed is not looked at here: the object is then taken in as any other.
+//! the change is allowed is not looked at here, but for what would make it another object: it is then taken in as any
+//! other.
 
 mod merge;
 mod operations;
@@ -15,6 +16,7 @@ use crate::json;
 use crate::kind::Object;
 use crate::manifest;
 use crate::node::Node;
+use crate::pb::k8s::meta::v1::ObjectMeta;
 use operations::Operation;
 
 pub use operations::{COPIED_MAX, OPERATIONS_MAX};
@@ -34,6 +36,26 @@ pub enum PatchKind {
     Merge,
     /// RFC 6902: a list of operations.
     Json,
+}
+
+/// What a patch makes of an object that is stored; yet to be checked, as any other that is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Revised<M> {
+    /// What is asked for now.
+    pub object: M,
+    /// What may have changed of the stored one meanwhile.
+    pub against: Against,
+}
+
+/// What the stored object must still be when a patched one takes its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Against {
+    /// What was read, but for its status: that of a busy Job changes in every commit.
+    Read,
+    /// The version that was read; else the patch is to be applied anew.
+    Version,
+    /// The version that the patch itself names; else it is refused.
+    Named,
 }
 
 /// A patch, read.
@@ -125,11 +147,40 @@ impl Patch {
         json::from_node(&node(value))
     }
 
+    /// What becomes of a stored object, which stays the one it is.
+    pub fn revise<M: Object>(&self, read: &M) -> Result<Revised<M>, FieldErrors> {
+        let mut object = self.apply(read)?;
+        let no_meta = ObjectMeta::default();
+        let (before, meta) = (read.metadata().unwrap_or(&no_meta), object.metadata_mut());
+        let mut errors = FieldErrors::new();
+        for (field, before, after) in [
+            ("metadata.name", &before.name, &meta.name),
+            ("metadata.namespace", &before.namespace, &meta.namespace),
+            ("metadata.uid", &before.uid, &meta.uid),
+        ] {
+            if before != after && !(after.is_empty() && field == "metadata.uid") {
+                let must = format!("is another {}'s; this is `{before}`", M::KIND.kind);
+                errors.invalid(field, after, must);
+            }
+        }
+        let named = meta.resource_version != before.resource_version && !meta.resource_version.is_empty();
+        let against = if named {
+            Against::Named
+        } else if self.looks_at_version() {
+            meta.resource_version.clone_from(&before.resource_version);
+            Against::Version
+        } else {
+            meta.resource_version.clear();
+            Against::Read
+        };
+        errors.into_result(Revised { object, against })
+    }
+
     /// Whether what it does depends on, or is about, the object's version.
     ///
     /// Such a patch must not be applied to an object whose status has changed since it was read; any other may, because
     /// it neither sees the status nor changes it.
-    pub fn looks_at_version(&self) -> bool {
+    fn looks_at_version(&self) -> bool {
         match &self.0 {
             Body::Strategic(patch) | Body::Merge(patch) => {
                 let metadata = patch.get("metadata");

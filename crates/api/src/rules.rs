@@ -11,6 +11,7 @@ mod cron_jobs_started;
 mod guides;
 mod jobs;
 mod once;
+mod patched;
 mod pods;
 mod policies;
 mod sources;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::NewJob;
-use api::patch::{Patch, PatchKind};
+use api::patch::{Against, Patch, PatchKind};
 use api::pb::k8s::batch::v1::Job;
 use api::pb::wick::v1::job_service_server::JobService;
 use api::pb::wick::v1::{
@@ -12,7 +12,6 @@ use api::pb::wick::v1::{
     JobServiceListResponse, JobServicePatchRequest, JobServicePatchResponse, JobServiceUpdateRequest,
     JobServiceUpdateResponse, JobServiceWatchRequest, JobServiceWatchResponse, PatchType, WatchEventType,
 };
-use api::support;
 use engine::{Event, Kind, Object, ObjectKey, Outcome, Propagation, Reader, Reply, WriteMode};
 use tonic::{Code, Request, Response, Status};
 
@@ -41,39 +40,19 @@ impl Agent {
         dry_run: bool,
     ) -> Result<JobServicePatchResponse, PatchRefused> {
         let read = self.reader.job(key).ok_or_else(|| status::not_found(KIND, &key.name))?;
-        let mut job = patch.apply(&*read).map_err(|errors| status::invalid("the patch", &errors))?;
-        let (before, meta) =
-            (read.metadata.clone().unwrap_or_default(), job.metadata.get_or_insert_default());
-        for (path, before, after) in [
-            ("metadata.name", &before.name, &meta.name),
-            ("metadata.namespace", &before.namespace, &meta.namespace),
-            ("metadata.uid", &before.uid, &meta.uid),
-        ] {
-            if before != after && !(after.is_empty() && path == "metadata.uid") {
-                return Err(
-                    status::field(path, &format!("`{after}` is another Job's; this is `{before}`")).into()
-                );
-            }
-        }
-        // A version that the patch itself gives is not the current one: that is for the engine to refuse.
-        let pinned = meta.resource_version != before.resource_version && !meta.resource_version.is_empty();
-        if !pinned {
-            meta.resource_version = before.resource_version;
-        }
+        let revised = patch.revise(&*read).map_err(|errors| status::invalid("the patch", &errors))?;
+        let job = self.check_job(revised.object)?;
         // Only of what the patch brings: of the rest people were warned when they wrote it.
-        let known: Vec<_> = support::check_message(&*read).warnings.iter().map(ToString::to_string).collect();
-        let mode = match patch.looks_at_version() {
-            true => WriteMode::Update,
-            false => {
-                meta.resource_version.clear();
-                WriteMode::Revise(read)
-            }
-        };
-        let job = self.check_job(job)?;
+        let known = self.check_job(Job::clone(&read));
+        let known = known.as_ref().map_or(&[][..], |known| known.warnings());
         let warnings = job.warnings().iter().filter(|warning| !known.contains(warning)).cloned().collect();
+        let mode = match revised.against {
+            Against::Read => WriteMode::Revise(read),
+            Against::Version | Against::Named => WriteMode::Update,
+        };
         let reply = self.engine.send(Event::CreateJob { job: Box::new(job), mode, dry_run }).answer().await;
         let reply = reply.map_err(|refused| match refused.code() {
-            Code::Aborted if !pinned => PatchRefused::Overtaken(refused),
+            Code::Aborted if revised.against != Against::Named => PatchRefused::Overtaken(refused),
             _ => PatchRefused::Other(refused),
         })?;
         let (job, outcome) = written(reply)?;

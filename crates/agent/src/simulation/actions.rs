@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use api::kind::{CRON_JOB, JOB, Kind, POD};
 use api::manifest::{self, Object};
 use api::node::Node;
-use api::patch::Patch;
+use api::patch::{Against, Patch};
 use api::pb::k8s::batch::v1::Job;
 use api::pb::k8s::meta::v1::{OwnerReference, Status};
 use api::pb::wick::v1::{Image, ImageRecord};
@@ -194,21 +194,12 @@ impl World<'_> {
         };
         let wrong = |errors: &FieldErrors| No::Answer(refusal::invalid(&kind, &key.name, errors));
         let patch = Patch::merge(merge).map_err(|errors| wrong(&errors))?;
-        let mut job = patch.apply(&*read).map_err(|errors| wrong(&errors))?;
-        let meta = job.metadata.get_or_insert_default();
-        if meta.name != key.name {
-            let mut errors = FieldErrors::new();
-            errors.immutable("metadata.name");
-            return Err(wrong(&errors));
-        }
-        // Without a version of its own it may be applied whatever the status has become.
-        let mode = if patch.looks_at_version() {
-            WriteMode::Update
-        } else {
-            meta.resource_version.clear();
-            WriteMode::Revise(read)
+        let revised = patch.revise(&*read).map_err(|errors| wrong(&errors))?;
+        let mode = match revised.against {
+            Against::Read => WriteMode::Revise(read),
+            Against::Version | Against::Named => WriteMode::Update,
         };
-        let new = NewJob::check(job, &self.grants).map_err(|errors| wrong(&errors))?;
+        let new = NewJob::check(revised.object, &self.grants).map_err(|errors| wrong(&errors))?;
         self.ask(Event::CreateJob { job: Box::new(new), mode, dry_run: false }, &JOB, &key.name)
     }
 
