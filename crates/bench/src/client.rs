@@ -11,15 +11,16 @@ use api::pb::k8s::meta::v1::ObjectMeta;
 use api::pb::wick::v1::image_service_client::ImageServiceClient;
 use api::pb::wick::v1::image_service_push_request::Part;
 use api::pb::wick::v1::job_service_client::JobServiceClient;
+use api::pb::wick::v1::manifest_service_client::ManifestServiceClient;
 use api::pb::wick::v1::node_service_client::NodeServiceClient;
 use api::pb::wick::v1::pod_service_client::PodServiceClient;
 use api::pb::wick::v1::simulation_entry::What;
 use api::pb::wick::v1::simulation_service_client::SimulationServiceClient;
 use api::pb::wick::v1::{
-    ImagePushHeader, ImageServicePushRequest, JobServiceCreateRequest, JobServiceWatchRequest,
-    JobServiceWatchResponse, Node, NodeServiceGetRequest, ObjectFilter, PodServiceListRequest,
-    PodServiceLogsRequest, PodServiceWatchRequest, SimulationFinal, SimulationServiceSimulateRequest,
-    WatchEventType,
+    ApplyOutcome, ImagePushHeader, ImageServicePushRequest, JobServiceCreateRequest, JobServiceWatchRequest,
+    JobServiceWatchResponse, ManifestServiceApplyRequest, Node, NodeServiceGetRequest, ObjectFilter,
+    PodServiceListRequest, PodServiceLogsRequest, PodServiceWatchRequest, SimulationFinal,
+    SimulationServiceSimulateRequest, WatchEventType,
 };
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -108,6 +109,21 @@ impl Client {
         Ok(())
     }
 
+    /// Applies a manifest, of which every document must be taken.
+    pub(crate) async fn apply(&self, manifest: &str) -> Result<()> {
+        let request = ManifestServiceApplyRequest {
+            manifest: manifest.to_owned(),
+            ..ManifestServiceApplyRequest::default()
+        };
+        let mut manifests = ManifestServiceClient::new(self.channel.clone());
+        let results =
+            manifests.apply(request).await.context("the manifest was refused")?.into_inner().results;
+        match results.into_iter().find(|result| result.outcome() == ApplyOutcome::Refused) {
+            Some(refused) => bail!("{}: {}", refused.name, refused.message),
+            None => Ok(()),
+        }
+    }
+
     /// Changes of all Jobs, from now on.
     pub(crate) async fn watch(&self) -> Result<Watch> {
         let request = JobServiceWatchRequest::default();
@@ -183,6 +199,16 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
+    /// Waits until there is another Job.
+    pub(crate) async fn added(&mut self) -> Result<()> {
+        loop {
+            let change = self.changes.message().await?.context("the watch ended")?;
+            if change.r#type() == WatchEventType::Added {
+                return Ok(());
+            }
+        }
+    }
+
     /// Waits until so many Pods of the Job of this name have succeeded.
     pub(crate) async fn succeeded(&mut self, job: &str, count: i32) -> Result<()> {
         loop {

@@ -7,6 +7,7 @@
 
 mod agent;
 mod client;
+mod cron;
 mod crun;
 mod hello;
 mod machine;
@@ -76,6 +77,14 @@ enum Measure {
     Large,
     /// A large Job on a virtual clock
     Simulated,
+    /// A schedule's next slot
+    Next,
+    /// Many CronJobs in an agent
+    Fleet,
+    /// Many CronJobs at the same second
+    Due,
+    /// A year of CronJobs on a virtual clock
+    Year,
     /// Submit to Complete of single Jobs
     Latency,
     /// Submit to the first guest instruction
@@ -101,6 +110,10 @@ impl Measure {
             Measure::Completions => measures::completions(bench, record).await,
             Measure::Large => measures::large(bench, record).await,
             Measure::Simulated => measures::simulated(bench, record).await,
+            Measure::Next => cron::next(record),
+            Measure::Fleet => cron::fleet(bench, record).await,
+            Measure::Due => cron::due(bench, record).await,
+            Measure::Year => cron::year(bench, record).await,
             Measure::Latency => measures::latency(bench, record).await,
             Measure::First => measures::first_instruction(bench, record).await,
             Measure::Cold => measures::cold(bench, record).await,

@@ -79,12 +79,12 @@ impl Bench {
         self.natives.join(name)
     }
 
-    fn agent(&self) -> Result<Agent> {
+    pub(crate) fn agent(&self) -> Result<Agent> {
         Agent::start(&self.wickd, &self.scratch, &self.attic)
     }
 
     /// An agent, somebody to ask it, and an image it knows under its name.
-    async fn agent_with(&self, image: &str) -> Result<(Agent, Client)> {
+    pub(crate) async fn agent_with(&self, image: &str) -> Result<(Agent, Client)> {
         let agent = self.agent()?;
         let client = agent.client().await?;
         client.push(image, &read(&self.guest(image))?).await?;

@@ -67,6 +67,17 @@ pub(crate) const SIMULATED: Row =
     row("simulated", "100,000 indexes, 500 at once, simulated: CPU", Unit::Seconds, Some(10.0));
 pub(crate) const SIMULATED_RSS: Row =
     row("simulated_rss", "  the agent's growth by it, at most", Unit::Bytes, Some(100e6));
+pub(crate) const NEXT_TYPICAL: Row = row("next_typical", "a schedule's next slot", Unit::Seconds, Some(1e-6));
+pub(crate) const NEXT_WORST: Row = row("next_worst", "  the worst schedule", Unit::Seconds, Some(50e-6));
+pub(crate) const FLEET_READY: Row =
+    row("fleet_ready", "10,000 CronJobs: ready later by", Unit::Seconds, Some(0.2));
+pub(crate) const FLEET_RSS: Row = row("fleet_rss", "  agent's RSS", Unit::Bytes, Some(60e6));
+pub(crate) const DUE_P50: Row =
+    row("due_p50", "1,000 due at one second, Jobs on record: p50", Unit::Seconds, None);
+pub(crate) const DUE_P99: Row = row("due_p99", "  p99", Unit::Seconds, Some(0.1));
+pub(crate) const YEAR: Row =
+    row("year", "a year of 100 CronJobs every 15 minutes, simulated", Unit::Seconds, Some(60.0));
+pub(crate) const YEAR_RSS: Row = row("year_rss", "  the agent's growth by it, at most", Unit::Bytes, None);
 pub(crate) const LATENCY_P50: Row =
     row("latency_p50", "one Job, submit to Complete: p50", Unit::Seconds, Some(0.004));
 pub(crate) const LATENCY_P99: Row = row("latency_p99", "  p99", Unit::Seconds, None);
@@ -84,7 +95,7 @@ pub(crate) const SIZE_WICKD: Row = row("size_wickd", "size of `wickd`, stripped"
 pub(crate) const SIZE_WICK: Row = row("size_wick", "size of `wick`, stripped", Unit::Bytes, Some(6e6));
 
 /// All of them, in the table's order.
-pub(crate) const ROWS: [&Row; 23] = [
+pub(crate) const ROWS: [&Row; 31] = [
     &HELLO_CPU,
     &HELLO_WALL,
     &HELLO_RATE,
@@ -97,6 +108,14 @@ pub(crate) const ROWS: [&Row; 23] = [
     &RECOVERY,
     &SIMULATED,
     &SIMULATED_RSS,
+    &NEXT_TYPICAL,
+    &NEXT_WORST,
+    &FLEET_READY,
+    &FLEET_RSS,
+    &DUE_P50,
+    &DUE_P99,
+    &YEAR,
+    &YEAR_RSS,
     &LATENCY_P50,
     &LATENCY_P99,
     &FIRST_P50,
