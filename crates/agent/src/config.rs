@@ -45,6 +45,10 @@ pub(crate) struct Given {
     #[arg(long, value_name = "NAME", env = "WICK_NODE_NAME", value_parser = check::node_name)]
     pub(crate) node_name: Option<String>,
 
+    /// The device's time zone: what a CronJob without spec.timeZone means [default: the system's]
+    #[arg(long, value_name = "ZONE", env = "WICK_TIME_ZONE", value_parser = check::time_zone)]
+    pub(crate) time_zone: Option<String>,
+
     /// Let hostPath volumes name this directory and what is below it; may be given several times. None by default
     #[arg(id = "allow_host_paths", long = "allow-host-path", value_name = "DIR", env = "WICK_ALLOW_HOST_PATH", value_delimiter = ':', value_parser = check::absolute)]
     pub(crate) allow_host_paths: Option<Vec<PathBuf>>,
@@ -117,12 +121,13 @@ pub(crate) struct Setting {
 }
 
 /// All of them.
-pub(crate) const SETTINGS: [Setting; 19] = [
+pub(crate) const SETTINGS: [Setting; 20] = [
     setting("data_dir", "--data-dir", "WICK_DATA_DIR", false),
     setting("socket", "--socket", "WICK_SOCKET", false),
     setting("socket_group", "--socket-group", "WICK_SOCKET_GROUP", false),
     setting("listen", "--listen", "WICK_LISTEN", false),
     setting("node_name", "--node-name", "WICK_NODE_NAME", false),
+    setting("time_zone", "--time-zone", "WICK_TIME_ZONE", false),
     setting("allow_host_paths", "--allow-host-path", "WICK_ALLOW_HOST_PATH", true),
     setting("guests", "--guests", "WICK_GUESTS", false),
     setting("guest_memory_mib", "--guest-memory-mib", "WICK_GUEST_MEMORY_MIB", true),
@@ -151,6 +156,7 @@ pub(crate) struct Config {
     pub(crate) socket_group: Option<String>,
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) node_name: Option<String>,
+    pub(crate) time_zone: Option<String>,
     pub(crate) allow_host_paths: Vec<PathBuf>,
     pub(crate) guests: u64,
     pub(crate) guest_memory_mib: u64,
@@ -176,6 +182,7 @@ impl Config {
             socket_group: flags.socket_group.or(file.socket_group),
             listen: flags.listen.or(file.listen),
             node_name: flags.node_name.or(file.node_name),
+            time_zone: flags.time_zone.or(file.time_zone),
             allow_host_paths: flags.allow_host_paths.or(file.allow_host_paths).unwrap_or_default(),
             guests: flags.guests.or(file.guests).unwrap_or(1000),
             guest_memory_mib: flags
@@ -206,6 +213,7 @@ impl Config {
             self.socket_group.as_deref().map(quoted),
             self.listen.map(|address| quoted(&address.to_string())),
             self.node_name.as_deref().map(quoted),
+            self.time_zone.as_deref().map(quoted),
             Some(format!("[{}]", paths.join(", "))),
             Some(self.guests.to_string()),
             Some(self.guest_memory_mib.to_string()),
@@ -434,6 +442,7 @@ mod tests {
             socket: Some("/run/a.sock".into()),
             listen: Some("[::1]:80".parse().unwrap()),
             node_name: Some("gate".into()),
+            time_zone: Some("Asia/Seoul".into()),
             allow_host_paths: Some(vec!["/srv/a".into(), "/srv/b".into()]),
             drain_seconds: Some(7),
             socket_group: Some("wick".into()),

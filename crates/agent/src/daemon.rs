@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::service::Routes;
 use tonic::transport::Server;
+use zones::Zones;
 
 use crate::clock::Clock;
 use crate::config::{Config, Resolved, Told};
@@ -78,6 +79,13 @@ pub(crate) fn run(told: &Told, resolved: Resolved) -> anyhow::Result<()> {
         ..runtime::Config::new(data.compiled())
     })?;
     let allocatable = allocatable(&runtime);
+    let zones = Arc::new(Zones::open(config.time_zone.as_deref()).context("cannot use `time_zone`")?);
+    tracing::info!(
+        time_zone = zones.local_name(),
+        source = zones.source(),
+        version = zones.version(),
+        "zones"
+    );
     let node_name = config.node_name.clone().unwrap_or_else(device::host_name);
     let engine_config = EngineConfig {
         node_name: node_name.clone(),
@@ -85,17 +93,14 @@ pub(crate) fn run(told: &Told, resolved: Resolved) -> anyhow::Result<()> {
         node_labels: node_labels(&node_name),
         allocatable,
         limits: limits(&config),
-        zones: Arc::new(sched::cron_job::OnlyUtc),
-        not_before: crate::clock::not_before(),
     };
     let now = clock.now();
     let (engine, first) = Engine::open(Box::new(store), engine_config, now)?;
     data.sweep(&engine.pod_uids(), &engine.image_digests()).context("cannot tidy the data directory")?;
 
-    let Recovered { jobs, cron_jobs, pods, images, interrupted } = engine.recovered();
+    let Recovered { jobs, pods, images, interrupted } = engine.recovered();
     tracing::info!(
         jobs,
-        cron_jobs,
         pods,
         images,
         interrupted,
@@ -125,6 +130,7 @@ pub(crate) fn run(told: &Told, resolved: Resolved) -> anyhow::Result<()> {
         images,
         logs,
         live,
+        zones,
         simulations: Arc::new(Semaphore::new(services::SIMULATIONS_AT_ONCE)),
         facts: Arc::new(Facts {
             clock,

@@ -29,6 +29,7 @@ use tokio::sync::Semaphore;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
+use zones::Zones;
 
 use crate::engine_thread::EngineHandle;
 use crate::images::Images;
@@ -49,6 +50,7 @@ pub(crate) struct Agent {
     pub(crate) images: Images,
     pub(crate) logs: Arc<Logs>,
     pub(crate) live: Arc<Live>,
+    pub(crate) zones: Arc<Zones>,
     pub(crate) facts: Arc<Facts>,
     /// How many simulations may still begin.
     pub(crate) simulations: Arc<Semaphore>,

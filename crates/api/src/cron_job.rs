@@ -5,6 +5,7 @@
 mod annotations;
 mod check;
 mod manual;
+mod preview;
 mod state;
 mod template;
 mod zone;
@@ -21,6 +22,7 @@ use crate::{metadata, support};
 pub use annotations::{CATCH_UP, CATCH_UP_LIMIT, CATCH_UP_LIMIT_DEFAULT, CATCH_UP_LIMIT_MAX, DST, JITTER};
 pub use annotations::{JITTER_MAX, jitter};
 pub use manual::{INSTANTIATE, OVERRIDES, manual, manual_run};
+pub use preview::{PREVIEW_DEFAULT, PREVIEW_MAX, Previewing, preview};
 pub use sched::cron_job::Zones;
 pub use state::{begin_deletion, missed, missed_slots, new_state, record, spec, state, write_status};
 pub use template::{SCHEDULED_TIMESTAMP, Template, cron_job_of, scheduled_slot};

@@ -45,15 +45,22 @@ impl Places {
 
 /// A zone was named that is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` is no time zone this device knows; {}", match suggestion {
-    Some(suggestion) => format!("did you mean `{suggestion}`?"),
-    None => "names are as in `Europe/Berlin` or `UTC`".to_owned(),
-})]
+#[error("`{name}` is no time zone this device knows; {}", self.advice())]
 pub struct UnknownZone {
     /// What was asked for.
     pub name: String,
     /// A zone that may have been meant.
     pub suggestion: Option<String>,
+}
+
+impl UnknownZone {
+    /// What would be right.
+    pub fn advice(&self) -> String {
+        match &self.suggestion {
+            Some(suggestion) => format!("did you mean `{suggestion}`?"),
+            None => "names are as in `Europe/Berlin` or `UTC`".to_owned(),
+        }
+    }
 }
 
 /// The zones a device knows.

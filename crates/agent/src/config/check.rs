@@ -31,6 +31,14 @@ pub(super) fn node_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// Which zones there are depends on the device, but for those of the bundled copy.
+pub(super) fn time_zone(text: &str) -> Result<String, String> {
+    match zones::Zones::open(Some(text)) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(unknown) => Err(format!("no time zone this device knows; {}", unknown.advice())),
+    }
+}
+
 /// Which groups there are is seen when the agent starts.
 pub(super) fn group(text: &str) -> Result<String, String> {
     let fine = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.$".contains(c));
@@ -139,6 +147,14 @@ mod tests {
         for wrong in ["", "inof", "info,runtime", "runtime=loud", "3"] {
             assert!(log_level(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_zone_that_is_none_is_told_which_was_meant() {
+        assert_eq!(time_zone("Asia/Seoul"), Ok("Asia/Seoul".into()));
+        let refused = Err("no time zone this device knows; did you mean `UTC`?".into());
+        assert_eq!(time_zone("utc"), refused);
+        assert!(time_zone("").is_err());
     }
 
     #[test]

@@ -59,6 +59,7 @@ fn parse(text: &str) -> Result<(Given, Lines), Vec<Problem>> {
             "socket_group" => given.socket_group = reading.text(setting.key, value, check::group),
             "listen" => given.listen = reading.text(setting.key, value, check::loopback),
             "node_name" => given.node_name = reading.text(setting.key, value, check::node_name),
+            "time_zone" => given.time_zone = reading.text(setting.key, value, check::time_zone),
             "allow_host_paths" => given.allow_host_paths = reading.paths(setting.key, value),
             "guests" => given.guests = reading.number(setting.key, value, check::guests),
             "guest_memory_mib" => {
@@ -221,8 +222,8 @@ mod tests {
         check(
             &told.collect::<Vec<_>>().join("\n"),
             expect![[r#"
-                Given { data_dir: Some("/var/lib/wick"), socket: Some("/run/wick/wick.sock"), socket_group: Some("wick"), listen: Some(127.0.0.1:7180), node_name: Some("gate-17"), allow_host_paths: Some([]), guests: Some(1000), guest_memory_mib: Some(512), max_image_mib: Some(64), log_kib: Some(4096), max_jobs: Some(10000), max_live_pods: Some(4000), max_objects_mib: Some(64), keep_pods: Some(12500), keep_pods_mib: Some(256), ledger_days: Some(30), ledger_bytes: Some(67108864), drain_seconds: Some(25), log_level: Some("info") }
-                [("allow_host_paths", 24), ("data_dir", 8), ("drain_seconds", 63), ("guest_memory_mib", 31), ("guests", 27), ("keep_pods", 50), ("keep_pods_mib", 53), ("ledger_bytes", 59), ("ledger_days", 56), ("listen", 18), ("log_kib", 37), ("log_level", 66), ("max_image_mib", 34), ("max_jobs", 40), ("max_live_pods", 43), ("max_objects_mib", 47), ("node_name", 21), ("socket", 11), ("socket_group", 15)]"#]],
+                Given { data_dir: Some("/var/lib/wick"), socket: Some("/run/wick/wick.sock"), socket_group: Some("wick"), listen: Some(127.0.0.1:7180), node_name: Some("gate-17"), time_zone: Some("UTC"), allow_host_paths: Some([]), guests: Some(1000), guest_memory_mib: Some(512), max_image_mib: Some(64), log_kib: Some(4096), max_jobs: Some(10000), max_live_pods: Some(4000), max_objects_mib: Some(64), keep_pods: Some(12500), keep_pods_mib: Some(256), ledger_days: Some(30), ledger_bytes: Some(67108864), drain_seconds: Some(25), log_level: Some("info") }
+                [("allow_host_paths", 27), ("data_dir", 8), ("drain_seconds", 66), ("guest_memory_mib", 34), ("guests", 30), ("keep_pods", 53), ("keep_pods_mib", 56), ("ledger_bytes", 62), ("ledger_days", 59), ("listen", 18), ("log_kib", 40), ("log_level", 69), ("max_image_mib", 37), ("max_jobs", 43), ("max_live_pods", 46), ("max_objects_mib", 50), ("node_name", 21), ("socket", 11), ("socket_group", 15), ("time_zone", 24)]"#]],
         );
         assert_eq!(parse(example), Ok((Given::default(), Lines::new())));
     }
@@ -244,7 +245,7 @@ mod tests {
                 9:13: node_name: "My Gate": must be up to 253 lower-case letters, digits, `-` and `.`, with a letter or digit around each `.`
                 10:12: data_dir: "here": must be an absolute path
                 11:10: socket: must be a text in quotes; this is true or false
-                12:1: colour: no such setting; there are data_dir, socket, socket_group, listen, node_name, allow_host_paths, guests, guest_memory_mib, max_image_mib, log_kib, max_jobs, max_live_pods, max_objects_mib, keep_pods, keep_pods_mib, ledger_days, ledger_bytes, drain_seconds, log_level
+                12:1: colour: no such setting; there are data_dir, socket, socket_group, listen, node_name, time_zone, allow_host_paths, guests, guest_memory_mib, max_image_mib, log_kib, max_jobs, max_live_pods, max_objects_mib, keep_pods, keep_pods_mib, ledger_days, ledger_bytes, drain_seconds, log_level
                 13:17: drain_seconds: 99999999999999999999999 is too many; the most is 3600"#]],
         );
     }
@@ -260,7 +261,7 @@ mod tests {
         check(
             "[limits]\nguests = 5\n",
             expect![
-                "1:2: limits: no such setting; there are data_dir, socket, socket_group, listen, node_name, allow_host_paths, guests, guest_memory_mib, max_image_mib, log_kib, max_jobs, max_live_pods, max_objects_mib, keep_pods, keep_pods_mib, drain_seconds, log_level"
+                "1:2: limits: no such setting; there are data_dir, socket, socket_group, listen, node_name, time_zone, allow_host_paths, guests, guest_memory_mib, max_image_mib, log_kib, max_jobs, max_live_pods, max_objects_mib, keep_pods, keep_pods_mib, ledger_days, ledger_bytes, drain_seconds, log_level"
             ],
         );
     }

@@ -43,6 +43,9 @@ impl NodeService for Agent {
             allocatable_memory_bytes: facts.allocatable.memory_bytes,
             max_image_bytes: self.images.max_bytes(),
             architecture: std::env::consts::ARCH.to_owned(),
+            time_zone: self.zones.local_name(),
+            time_zone_source: self.zones.source(),
+            time_zone_version: self.zones.version(),
             ..Node::default()
         };
         Ok(Response::new(NodeServiceGetResponse { node: Some(node) }))

@@ -22,7 +22,7 @@ pub const JITTER: &str = "wick.dev/jitter";
 /// All of them.
 const KNOWN: [&str; 4] = [DST, CATCH_UP, CATCH_UP_LIMIT, JITTER];
 /// What annotations of ours begin with.
-const OURS: &str = "wick.dev/";
+pub(super) const OURS: &str = "wick.dev/";
 
 /// So many missed slots start their Jobs after all, where only `All` is said.
 pub const CATCH_UP_LIMIT_DEFAULT: u32 = 100;

@@ -20,6 +20,11 @@ pub(crate) fn page(node: &Node, clock: &Clock) -> Sheet {
         sheet.pair(0, "Started", format!("{} ({} ago)", clock.date(started), age(Some(started), clock.now)));
     }
     sheet.pair(0, "Revision", node.revision.to_string());
+    if !node.time_zone.is_empty() {
+        let version =
+            if node.time_zone_version.is_empty() { "version unknown" } else { &node.time_zone_version };
+        sheet.pair(0, "Time Zone", format!("{} ({}, {version})", node.time_zone, node.time_zone_source));
+    }
     sheet.pair(0, "Guests", format!("{} of {} run", node.guests_running, node.guest_slots));
     sheet.pair(0, "Pods Waiting", node.pods_waiting.to_string());
     sheet.head(0, "Allocatable");
@@ -70,6 +75,9 @@ mod tests {
             allocatable_memory_bytes: 1 << 30,
             max_image_bytes: 256 << 20,
             architecture: "x86_64".to_owned(),
+            time_zone: "Europe/Berlin".to_owned(),
+            time_zone_source: "/usr/share/zoneinfo".to_owned(),
+            time_zone_version: "2026b".to_owned(),
             ..Node::default()
         };
         expect![[r#"
@@ -80,6 +88,7 @@ mod tests {
             Instance:       0123456789abcdef0123456789abcdef
             Started:        Thu, 19 Nov 2026 14:00:00 +0000 (25h ago)
             Revision:       17
+            Time Zone:      Europe/Berlin (/usr/share/zoneinfo, 2026b)
             Guests:         4 of 1000 run
             Pods Waiting:   2
             Allocatable:
