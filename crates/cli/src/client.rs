@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use api::pb::wick::v1::cron_job_service_client::CronJobServiceClient;
 use api::pb::wick::v1::event_service_client::EventServiceClient;
+use api::pb::wick::v1::history_service_client::HistoryServiceClient;
 use api::pb::wick::v1::image_service_client::ImageServiceClient;
 use api::pb::wick::v1::job_service_client::JobServiceClient;
 use api::pb::wick::v1::manifest_service_client::ManifestServiceClient;
@@ -105,6 +106,10 @@ impl Agent {
 
     pub(crate) fn schedules(&self) -> ScheduleServiceClient<Channel> {
         ScheduleServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER)
+    }
+
+    pub(crate) fn history(&self) -> HistoryServiceClient<Channel> {
+        HistoryServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER)
     }
 
     pub(crate) fn pods(&self) -> PodServiceClient<Channel> {

@@ -21,6 +21,7 @@ mod describe;
 mod failure;
 mod form;
 mod get;
+mod history;
 mod image;
 mod jsonpath;
 mod kind;
@@ -93,6 +94,7 @@ enum Verb {
     Label(label::Label),
     Annotate(label::Annotate),
     Delete(delete::Delete),
+    History(history::History),
     Image(image::ImageCommand),
     Simulate(simulate::Simulate),
     Version(version::Version),
@@ -141,6 +143,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Verb::Label(verb) => verb.run(&global).await,
             Verb::Annotate(verb) => verb.run(&global).await,
             Verb::Delete(verb) => verb.run(&global).await,
+            Verb::History(verb) => verb.run(&global).await,
             Verb::Image(verb) => verb.run(&global).await,
             Verb::Simulate(verb) => verb.run(&global).await,
             Verb::Version(verb) => verb.run(&global).await,
@@ -191,6 +194,9 @@ mod tests {
             "create job hello --image=hello:1 -o name -- date -u",
             "create cj nightly --image hello:1 --schedule @daily --tz UTC --restart=Never",
             "get cj -A -o wide",
+            "history",
+            "history cronjob nightly --since 24h --missed",
+            "-n other history job/hello -o wide --limit 5",
             "describe cronjob/nightly",
             "logs -f cronjob/nightly",
             "suspend cronjob nightly job/hello",
