@@ -11,8 +11,9 @@ use tonic_health::pb::health_client::HealthClient;
 use wick_tests::client::Client;
 use wick_tests::{Node, manifest};
 
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
     "wick.v1.EventService",
+    "wick.v1.HistoryService",
     "wick.v1.ImageService",
     "wick.v1.JobService",
     "wick.v1.ManifestService",

@@ -24,6 +24,7 @@ mod grpc_manifests;
 mod grpc_node;
 mod grpc_patch;
 mod grpc_watch;
+mod history;
 mod kill;
 mod packaging;
 mod pods;
