@@ -102,7 +102,10 @@ impl Checker {
                 }
                 (Some(Object::Job(job)), None) => self.job_gone(job)?,
                 (Some(Object::Pod(pod)), None) => self.pod_gone(pod)?,
-                (_, Some(Object::Event(_))) | (Some(Object::Event(_)), None) | (None, None) => {}
+                // Nobody makes CronJobs here.
+                (_, Some(Object::CronJob(_) | Object::Event(_)))
+                | (Some(Object::CronJob(_) | Object::Event(_)), None)
+                | (None, None) => {}
             }
         }
         for (at, effect) in effects.iter().enumerate() {
@@ -313,7 +316,7 @@ impl Checker {
             .filter_map(|change| match &change.before {
                 Some(Object::Job(job)) => Some(meta(job.metadata.as_ref()).uid),
                 Some(Object::Pod(pod)) => Some(meta(pod.metadata.as_ref()).uid),
-                Some(Object::Event(_)) | None => None,
+                Some(Object::CronJob(_) | Object::Event(_)) | None => None,
             })
             .collect();
         let now: BTreeMap<String, &Arc<Job>> =
@@ -566,6 +569,7 @@ pub(crate) fn told(change: &Change) -> Option<String> {
         }
         (Some(Object::Job(job)), None) => format!("Job {} is gone", name(job.metadata.as_ref())),
         (Some(Object::Pod(pod)), None) => format!("Pod {} is gone", name(pod.metadata.as_ref())),
-        (_, Some(Object::Event(_))) | (Some(Object::Event(_)) | None, None) => return None,
+        (_, Some(Object::CronJob(_) | Object::Event(_)))
+        | (Some(Object::CronJob(_) | Object::Event(_)) | None, None) => return None,
     })
 }

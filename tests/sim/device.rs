@@ -1,15 +1,20 @@
 //! The device: the real engine, a disk that outlives it, and its two clocks.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use engine::store::{DiskRoom, Fault, MemoryDisk, MemoryStore, StoreError};
 use engine::{Applied, Config, Engine, Event, Limits, OpenError, stored_time};
 use jiff::Timestamp;
+use sched::cron_job::OnlyUtc;
 use sched::node::Room;
 use sched::{Now, Steady};
 
 /// Where worlds begin: 2026-03-01T00:00:00Z, in milliseconds.
 const BEGINNING_MS: i64 = 1_772_323_200_000;
+
+/// A clock that says less was not set: two months before.
+const NOT_BEFORE_S: i64 = 1_767_225_600;
 
 pub(crate) struct Device {
     disk: MemoryDisk,
@@ -38,6 +43,8 @@ impl Device {
                 node_labels: std::collections::BTreeMap::new(),
                 allocatable: Room { pods: guests, guests, cpu_millis: 2000, memory_bytes: 1 << 30 },
                 limits,
+                zones: Arc::new(OnlyUtc),
+                not_before: Timestamp::from_second(NOT_BEFORE_S).unwrap_or_default(),
             },
             time: 0,
             wall_offset: 0,

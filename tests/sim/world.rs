@@ -273,7 +273,7 @@ impl World {
     /// When something happens next without anybody asking.
     fn next_happening(&self) -> Option<i64> {
         let now = self.device.now().steady.0;
-        let wake = self.device.engine().and_then(engine::Engine::next_wake);
+        let wake = self.device.engine().and_then(|engine| engine.next_wake(self.device.now()));
         let wake = wake.map(|at| self.device.time + (at.0 - now).max(0));
         [wake, self.guests.next()].into_iter().flatten().min().map(|at| at.max(self.device.time))
     }
@@ -347,7 +347,7 @@ impl World {
         if engine.holds() {
             return Ok(());
         }
-        if engine.next_wake().is_some_and(|wake| wake <= self.device.now().steady) {
+        if engine.next_wake(self.device.now()).is_some_and(|wake| wake <= self.device.now().steady) {
             return Err("there is nothing to do, and a timer that is due".to_owned());
         }
         self.checker.at_rest(&self.guests.at_work(self.device.time))

@@ -35,6 +35,11 @@ impl Clock {
     }
 }
 
+/// A wall clock that says less was never set.
+pub(crate) fn not_before() -> Timestamp {
+    Timestamp::from_millisecond(NOT_BEFORE_MS).unwrap_or_default()
+}
+
 /// Where the steady axis goes on at `wall_ms`.
 pub(crate) fn resume_at(stored: Option<StoredTime>, wall_ms: i64) -> i64 {
     let Some(stored) = stored else { return 0 };

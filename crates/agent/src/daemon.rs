@@ -93,14 +93,17 @@ pub(crate) fn run(told: &Told, resolved: Resolved) -> anyhow::Result<()> {
         node_labels: node_labels(&node_name),
         allocatable,
         limits: limits(&config),
+        zones: zones.clone(),
+        not_before: crate::clock::not_before(),
     };
     let now = clock.now();
     let (engine, first) = Engine::open(Box::new(store), engine_config, now)?;
     data.sweep(&engine.pod_uids(), &engine.image_digests()).context("cannot tidy the data directory")?;
 
-    let Recovered { jobs, pods, images, interrupted } = engine.recovered();
+    let Recovered { jobs, cron_jobs, pods, images, interrupted } = engine.recovered();
     tracing::info!(
         jobs,
+        cron_jobs,
         pods,
         images,
         interrupted,

@@ -22,7 +22,7 @@ use crate::services::status;
 
 /// At most so many events are taken at once. Each has a caller that waits; more in one commit makes none quicker.
 const BATCH: usize = 1024;
-/// A timer is served at most so late after a suspend.
+/// A timer is served at most so late after a suspend, and a clock that was set is noticed so soon.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// To the engine's thread. Cheap to clone.
@@ -234,10 +234,11 @@ impl Worker {
     /// The next message, or `Timeout` when a timer is due.
     fn wait(&self, inbox: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
         let stop = self.stops.as_ref().and_then(|stops| stops.first()).map(|(at, _)| *at);
-        match [self.engine.next_wake(), stop].into_iter().flatten().min() {
+        let now = self.clock.now();
+        match [self.engine.next_wake(now), stop].into_iter().flatten().min() {
             None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(at) => {
-                let left = (at - self.clock.now().steady).0.max(0);
+                let left = (at - now.steady).0.max(0);
                 let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
                 // The wait stands still while the device is suspended, the steady axis does not.
                 inbox.recv_timeout(left.min(LONGEST_WAIT))

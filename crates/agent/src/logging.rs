@@ -6,6 +6,8 @@
 use std::io::IsTerminal;
 
 use engine::Milestone;
+use sched::clock::ClockNews;
+use sched::cron_job::Missed;
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -63,6 +65,22 @@ pub(crate) fn milestone(milestone: &Milestone) {
             tracing::info!(job = %key, reason, "Job failed");
         }
         Milestone::JobDeleted { key } => tracing::info!(job = %key, "Job deleted"),
+        Milestone::CronJobCreated { key, uid } => tracing::info!(cron_job = %key, uid, "CronJob created"),
+        Milestone::CronJobDeleted { key } => tracing::info!(cron_job = %key, "CronJob deleted"),
+        Milestone::SlotStarted { key, slot, job, .. } => {
+            tracing::info!(cron_job = %key, %slot, job, "slot started a Job");
+        }
+        Milestone::SlotsMissed { key, missed } => {
+            let Missed { first, last, count, why } = missed;
+            tracing::warn!(cron_job = %key, %first, %last, count, reason = why.name(), "slots missed");
+        }
+        Milestone::Clock(ClockNews::Stepped { from, to }) => tracing::warn!(%from, %to, "the clock was set"),
+        Milestone::Clock(ClockNews::Plausible { .. }) => {
+            tracing::info!("the clock is plausible: slots start Jobs");
+        }
+        Milestone::Clock(ClockNews::Implausible) => {
+            tracing::warn!("the clock is not plausible: no slot starts a Job until it is set");
+        }
         Milestone::ImageStored { name, digest, size_bytes } => {
             tracing::info!(image = name, digest, size_bytes, "image stored");
         }

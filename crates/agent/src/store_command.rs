@@ -105,7 +105,7 @@ fn check(dir: &Path) -> anyhow::Result<ExitCode> {
     let Copy { store, _scratch } = copy(dir)?;
     let mut problems = Vec::new();
     let mut counts: BTreeMap<&str, usize> =
-        ["Jobs", "Pods", "entries", "images"].map(|kind| (kind, 0)).into();
+        ["Jobs", "CronJobs", "Pods", "entries", "images"].map(|kind| (kind, 0)).into();
     let (mut uids, mut digests) = (BTreeSet::new(), BTreeMap::new());
     let (mut twice, mut meta) = (Vec::new(), false);
     each_record(&store, &mut problems, |record| {
@@ -115,6 +115,9 @@ fn check(dir: &Path) -> anyhow::Result<ExitCode> {
                 return Ok(());
             }
             StoredRecord::Job(record) => ("Jobs", record.job.and_then(|job| job.metadata)),
+            StoredRecord::CronJob(record) => {
+                ("CronJobs", record.cron_job.and_then(|cron_job| cron_job.metadata))
+            }
             StoredRecord::Pod(record) => ("Pods", record.pod.and_then(|pod| pod.metadata)),
             StoredRecord::Image(record) => {
                 *counts.entry("images").or_default() += 1;

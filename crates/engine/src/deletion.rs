@@ -125,6 +125,7 @@ impl Engine {
         self.jobs_to_count.remove(&ordinal);
         self.orphaning.remove(&ordinal);
         self.charge_live(entry.charged, 0);
+        self.forget_controller(ordinal, entry.cron_job.as_ref());
         self.forget_job(ordinal, &entry.uid, &entry.owners);
         self.unstarve();
         if let Some(wake) = entry.wake {
@@ -138,8 +139,17 @@ impl Engine {
         self.doomed.extend(entry.uncounted);
     }
 
+    /// Takes the owner from a portion of what belongs to an object that is being deleted without it.
+    pub(crate) fn orphan(&mut self, ordinal: u64, tx: &mut Transaction) {
+        if self.cron_jobs.contains_key(&ordinal) {
+            self.orphan_jobs(ordinal, tx);
+        } else {
+            self.orphan_pods(ordinal, tx);
+        }
+    }
+
     /// Takes the owner from a portion of a Job's Pods; when none is left, the Job goes.
-    pub(crate) fn orphan_pods(&mut self, ordinal: u64, tx: &mut Transaction) {
+    fn orphan_pods(&mut self, ordinal: u64, tx: &mut Transaction) {
         while !tx.is_full() {
             let Some(entry) = self.jobs.get_mut(&ordinal) else { return };
             let next = [&mut entry.live_pods, &mut entry.uncounted, &mut entry.ended_pods]
@@ -362,7 +372,7 @@ fn disown(pod: &mut Pod) {
     pod.metadata.get_or_insert_default().owner_references.clear();
 }
 
-fn other_uid(kind: &'static str, name: &str, is: &str, asked: &str) -> Option<Rejected> {
+pub(crate) fn other_uid(kind: &'static str, name: &str, is: &str, asked: &str) -> Option<Rejected> {
     (!asked.is_empty() && asked != is)
         .then(|| Rejected::Precondition(format!("{kind} `{name}` has uid {is}, not {asked}")))
 }

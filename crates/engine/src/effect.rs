@@ -1,5 +1,9 @@
 //! What goes out: to be done, or told, once it is recorded.
 
+use jiff::Timestamp;
+use sched::clock::ClockNews;
+use sched::cron_job::Missed;
+
 use crate::event::ObjectKey;
 
 /// One run of a container. Never given twice.
@@ -37,6 +41,38 @@ pub enum Milestone {
         /// Which.
         key: ObjectKey,
     },
+    /// A CronJob is new.
+    CronJobCreated {
+        /// Which.
+        key: ObjectKey,
+        /// Its uid.
+        uid: String,
+    },
+    /// A CronJob is gone.
+    CronJobDeleted {
+        /// Which.
+        key: ObjectKey,
+    },
+    /// A slot started a Job.
+    SlotStarted {
+        /// Of which CronJob.
+        key: ObjectKey,
+        /// The slot.
+        slot: Timestamp,
+        /// The Job's name.
+        job: String,
+        /// Another of its Jobs has not finished.
+        overlaps: bool,
+    },
+    /// Slots did not start a Job.
+    SlotsMissed {
+        /// Of which CronJob.
+        key: ObjectKey,
+        /// Which, and why.
+        missed: Missed,
+    },
+    /// What the wall clock says is not what it was.
+    Clock(ClockNews),
     /// A name stands for an image's bytes.
     ImageStored {
         /// The name; empty for bytes without one.

@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use api::pb::wick::v1::{ImageRecord, JobRecord, LedgerEntry, MetaRecord, PodRecord};
+use api::pb::wick::v1::{CronJobRecord, ImageRecord, JobRecord, LedgerEntry, MetaRecord, PodRecord};
+use jiff::Timestamp;
+use sched::clock::ClockWatch;
+use sched::cron_job::Zones;
 use sched::node::{Queue, Room};
 use sched::{Now, Steady};
 use sha2::{Digest, Sha256};
 
+use crate::cron_jobs::CronJobEntry;
 use crate::deletion::Dying;
 use crate::effect::{Effect, Milestone};
 use crate::event::{Event, ObjectKey, Rejected, Reply};
@@ -43,6 +47,10 @@ pub struct Config {
     pub allocatable: Room,
     /// What it takes at most.
     pub limits: Limits,
+    /// What is known of zones.
+    pub zones: Arc<dyn Zones>,
+    /// A clock that says less was not set yet: no slot starts a Job by it.
+    pub not_before: Timestamp,
 }
 
 /// What one commit did; to be acted on now that it is durable.
@@ -96,9 +104,11 @@ pub fn stored_time(store: &dyn Store) -> Result<Option<StoredTime>, OpenError> {
     let Some(bytes) = store.history().get(keys::META)? else { return Ok(None) };
     match StoredRecord::decode(keys::META, &bytes)? {
         StoredRecord::Meta(meta) => Ok(Some(StoredTime { wall_ms: meta.wall_ms, steady_ms: meta.steady_ms })),
-        StoredRecord::Job(_) | StoredRecord::Pod(_) | StoredRecord::Image(_) | StoredRecord::Ledger(_) => {
-            Ok(None)
-        }
+        StoredRecord::Job(_)
+        | StoredRecord::CronJob(_)
+        | StoredRecord::Pod(_)
+        | StoredRecord::Image(_)
+        | StoredRecord::Ledger(_) => Ok(None),
     }
 }
 
@@ -116,6 +126,8 @@ pub struct PodUids {
 pub struct Recovered {
     /// Jobs, finished ones included.
     pub jobs: usize,
+    /// CronJobs.
+    pub cron_jobs: usize,
     /// Pods, finished ones included.
     pub pods: usize,
     /// Names of images.
@@ -128,6 +140,7 @@ pub struct Recovered {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Subject {
     Job(u64),
+    CronJob(u64),
     Pod(u64),
 }
 
@@ -147,6 +160,11 @@ pub struct Engine {
     pub(crate) jobs: BTreeMap<u64, JobEntry>,
     pub(crate) job_names: BTreeMap<ObjectKey, u64>,
     pub(crate) job_uids: BTreeMap<String, u64>,
+    pub(crate) cron_jobs: BTreeMap<u64, CronJobEntry>,
+    pub(crate) cron_job_names: BTreeMap<ObjectKey, u64>,
+    pub(crate) cron_job_uids: BTreeMap<String, u64>,
+    /// Jobs by the CronJob that is their controller, there or not.
+    pub(crate) cron_job_children: BTreeMap<ObjectKey, BTreeSet<u64>>,
     /// Pods that have not finished, or were not counted yet.
     pub(crate) pods: BTreeMap<u64, PodEntry>,
     /// Pods that have finished and were counted: on disk, kept to be looked at.
@@ -173,17 +191,23 @@ pub struct Engine {
     pub(crate) starved: BTreeSet<u64>,
 
     pub(crate) timers: BTreeSet<(Steady, Subject)>,
+    /// When CronJobs are due, by the wall clock.
+    pub(crate) slots: BTreeSet<(Timestamp, u64)>,
+    pub(crate) clock: ClockWatch,
+    /// CronJobs that were made while the clock was not set.
+    pub(crate) made_early: BTreeSet<u64>,
     // To be looked at, in this commit or, if it is full, the next.
     pub(crate) dirty_jobs: BTreeSet<u64>,
     /// To be looked at in the next commit: what this one says of them is to be seen before they go.
     pub(crate) jobs_of_next_commit: BTreeSet<u64>,
     /// Those with Pods that have finished and were not counted yet.
     pub(crate) jobs_to_count: BTreeSet<u64>,
+    pub(crate) dirty_cron_jobs: BTreeSet<u64>,
     pub(crate) dirty_pods: BTreeSet<u64>,
     pub(crate) admit_again: bool,
     /// Finished Pods that are to go, in bounded portions.
     pub(crate) doomed: BTreeSet<u64>,
-    /// Jobs that are being deleted without their Pods.
+    /// Jobs that are being deleted without their Pods, and CronJobs without their Jobs.
     pub(crate) orphaning: BTreeSet<u64>,
     /// Jobs by the uid of their owner, there or not.
     pub(crate) dependents: BTreeMap<String, BTreeSet<u64>>,
@@ -208,7 +232,9 @@ impl Engine {
     /// again. What that leads to is in the second value.
     pub fn open(store: Box<dyn Store>, config: Config, now: Now) -> Result<(Engine, Applied), OpenError> {
         let reader = Reader::new(store.history(), 0);
+        let recorded = stored_time(&*store)?.and_then(|at| Timestamp::from_millisecond(at.wall_ms).ok());
         let mut engine = Engine {
+            clock: ClockWatch::new(now, config.not_before, recorded),
             reader,
             instance_id: config.fresh_instance_id.clone(),
             revision: store.revision(),
@@ -219,6 +245,10 @@ impl Engine {
             jobs: BTreeMap::new(),
             job_names: BTreeMap::new(),
             job_uids: BTreeMap::new(),
+            cron_jobs: BTreeMap::new(),
+            cron_job_names: BTreeMap::new(),
+            cron_job_uids: BTreeMap::new(),
+            cron_job_children: BTreeMap::new(),
             pods: BTreeMap::new(),
             ended: BTreeMap::new(),
             pod_names: BTreeMap::new(),
@@ -234,9 +264,12 @@ impl Engine {
             guests_running: 0,
             starved: BTreeSet::new(),
             timers: BTreeSet::new(),
+            slots: BTreeSet::new(),
+            made_early: BTreeSet::new(),
             dirty_jobs: BTreeSet::new(),
             jobs_of_next_commit: BTreeSet::new(),
             jobs_to_count: BTreeSet::new(),
+            dirty_cron_jobs: BTreeSet::new(),
             dirty_pods: BTreeSet::new(),
             admit_again: true,
             doomed: BTreeSet::new(),
@@ -259,6 +292,7 @@ impl Engine {
         let mut tx = Transaction::new(now);
         engine.recovered = Recovered {
             jobs: engine.jobs.len(),
+            cron_jobs: engine.cron_jobs.len(),
             pods: engine.pods.len() + engine.ended.len(),
             images: engine.images.iter().count(),
             interrupted: engine.interrupt(&mut tx),
@@ -276,13 +310,14 @@ impl Engine {
             let mut applied = self.finish(held, now)?;
             if self.held.is_none() {
                 self.look_for_room(now)?;
-                applied.more = self.has_work(now.steady) || !events.is_empty();
+                applied.more = self.has_work(now) || !events.is_empty();
             }
             return Ok(applied);
         }
         self.look_for_room(now)?;
         self.dirty_jobs.append(&mut self.jobs_of_next_commit);
         let mut tx = Transaction::new(now);
+        self.look_at_clock(&mut tx);
         while !tx.is_full() {
             let Some(event) = events.pop_front() else { break };
             self.take(event, &mut tx);
@@ -298,17 +333,17 @@ impl Engine {
     /// Looks after timers that are due and what still has to be looked at, and commits.
     fn advance(&mut self, mut tx: Transaction) -> Result<Applied, StoreError> {
         self.settle(&mut tx);
-        while !tx.is_full() && self.look_at_due(tx.now.steady) {
+        while !tx.is_full() && self.look_at_due(tx.now) {
             self.settle(&mut tx);
         }
         self.commit(tx)
     }
 
     /// Has everything looked at whose time has come. False if there is nothing.
-    fn look_at_due(&mut self, now: Steady) -> bool {
-        let mut any = false;
+    fn look_at_due(&mut self, now: Now) -> bool {
+        let mut any = self.look_at_due_slots(now.wall);
         while let Some((due, subject)) = self.timers.first().copied()
-            && due <= now
+            && due <= now.steady
         {
             any = true;
             self.timers.pop_first();
@@ -316,6 +351,10 @@ impl Engine {
                 Subject::Job(job) => {
                     self.forget_wake_of_job(job);
                     self.dirty_jobs.insert(job);
+                }
+                Subject::CronJob(cron_job) => {
+                    self.forget_retry(cron_job);
+                    self.dirty_cron_jobs.insert(cron_job);
                 }
                 Subject::Pod(pod) => {
                     self.forget_wake_of_pod(pod);
@@ -326,11 +365,13 @@ impl Engine {
         any
     }
 
-    /// When to call [`Engine::apply`] again although nothing came in.
-    pub fn next_wake(&self) -> Option<Steady> {
+    /// When to call [`Engine::apply`] again although nothing came in. Whoever waits for long asks again once a minute: slots
+    /// are instants of the wall clock, and that may have been set meanwhile.
+    pub fn next_wake(&self, now: Now) -> Option<Steady> {
         // While a commit is held, no timer can be served.
-        let timer = self.timers.first().map(|(at, _)| *at).filter(|_| !self.holds());
-        [timer, self.pause.look_again_at()].into_iter().flatten().min()
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let timers = [timer, self.next_slot_due(now)].into_iter().flatten().min().filter(|_| !self.holds());
+        [timers, self.pause.look_again_at()].into_iter().flatten().min()
     }
 
     /// What was found when the store was opened.
@@ -385,6 +426,13 @@ impl Engine {
             Event::DeletePod { key, uid, grace_seconds } => {
                 self.delete_pod_asked(&key, &uid, grace_seconds, tx);
             }
+            Event::WriteCronJob { cron_job, mode, dry_run } => {
+                self.write_cron_job(*cron_job, mode, dry_run, tx);
+            }
+            Event::DeleteCronJob { key, uid, propagation } => {
+                self.delete_cron_job(&key, &uid, propagation, tx);
+            }
+            Event::ZonesChanged => self.zones_changed(tx),
             Event::ImageStored(record) => self.image_stored(record, tx),
             Event::DeleteImage { reference } => self.delete_image(&reference, tx),
         }
@@ -411,9 +459,12 @@ impl Engine {
                 // Before anything is admitted: Pods of a Job that has gone may be among those that wait.
                 self.remove_ended(pod, tx);
             } else if let Some(job) = self.orphaning.first().copied() {
-                self.orphan_pods(job, tx);
+                self.orphan(job, tx);
             } else if let Some(job) = self.to_collect.pop_first() {
                 self.collect(job, tx);
+            } else if let Some(cron_job) = self.dirty_cron_jobs.pop_first() {
+                // Before Pods are made and let in: the Jobs of a slot are on record soonest.
+                self.reconcile_cron_job(cron_job, tx);
             } else if std::mem::take(&mut self.admit_again) {
                 self.admit(tx);
             } else if let Some(job) = self.dirty_jobs.pop_first() {
@@ -425,8 +476,10 @@ impl Engine {
     }
 
     /// Whether there is something to look at, or will be because its time has come.
-    pub(crate) fn has_work(&self, now: Steady) -> bool {
-        self.timers.first().is_some_and(|(due, _)| *due <= now)
+    pub(crate) fn has_work(&self, now: Now) -> bool {
+        self.timers.first().is_some_and(|(due, _)| *due <= now.steady)
+            || self.slots_are_due(now.wall)
+            || !self.dirty_cron_jobs.is_empty()
             || !self.dirty_pods.is_empty()
             || !self.dirty_jobs.is_empty()
             || !self.jobs_of_next_commit.is_empty()
@@ -436,7 +489,7 @@ impl Engine {
             || !self.to_collect.is_empty()
             || !self.claims.is_empty()
             || self.admit_again
-            || self.ledger.is_over(now, &self.config.limits)
+            || self.ledger.is_over(now.steady, &self.config.limits)
     }
 
     /// The uid of the object with this number: derived, so that the same object always has the same, and no other does.
@@ -464,6 +517,7 @@ impl Engine {
 
     fn load(&mut self) -> Result<(), OpenError> {
         let mut jobs: Vec<JobRecord> = Vec::new();
+        let mut cron_jobs: Vec<CronJobRecord> = Vec::new();
         let mut pods: Vec<PodRecord> = Vec::new();
         let mut images: Vec<ImageRecord> = Vec::new();
         let mut meta: Option<MetaRecord> = None;
@@ -483,6 +537,7 @@ impl Engine {
             let read = StoredRecord::decode(key, bytes).map(|record| match record {
                 StoredRecord::Meta(record) => meta = Some(record),
                 StoredRecord::Job(record) => jobs.push(record),
+                StoredRecord::CronJob(record) => cron_jobs.push(record),
                 StoredRecord::Pod(record) => pods.push(record),
                 StoredRecord::Image(record) => images.push(record),
                 StoredRecord::Ledger(_) => {} // Above.
@@ -506,6 +561,9 @@ impl Engine {
         }
         for record in images {
             self.images.insert(Arc::new(record));
+        }
+        for record in cron_jobs {
+            self.load_cron_job(record);
         }
         for record in jobs {
             self.load_job(record);

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use api::pb::k8s::batch::v1::Job;
+use api::pb::k8s::batch::v1::{CronJob, Job};
 use api::pb::k8s::core::v1::Pod;
 use api::pb::wick::v1::ImageRecord;
-use api::{FieldErrors, NewJob};
+use api::{FieldErrors, NewCronJob, NewJob};
 use sched::Exit;
 use sched::pod::SetCondition;
 
@@ -36,10 +36,30 @@ pub enum Event {
         /// Checked and with its defaults.
         job: Box<NewJob>,
         /// What if one of that name exists.
-        mode: WriteMode,
+        mode: WriteMode<Job>,
         /// Answer what would be stored, and store nothing.
         dry_run: bool,
     },
+    /// Store this CronJob.
+    WriteCronJob {
+        /// Checked and with its defaults.
+        cron_job: Box<NewCronJob>,
+        /// What if one of that name exists.
+        mode: WriteMode<CronJob>,
+        /// Answer what would be stored, and store nothing.
+        dry_run: bool,
+    },
+    /// Delete a CronJob.
+    DeleteCronJob {
+        /// Which.
+        key: ObjectKey,
+        /// Only if this is its uid; empty for whichever has the name.
+        uid: String,
+        /// What becomes of its Jobs.
+        propagation: Propagation,
+    },
+    /// The device's zone data is not what it was.
+    ZonesChanged,
     /// Delete a Job.
     DeleteJob {
         /// Which.
@@ -100,7 +120,7 @@ pub enum Propagation {
 
 /// What a write expects to find.
 #[derive(Clone, Debug, PartialEq)]
-pub enum WriteMode {
+pub enum WriteMode<T> {
     /// Nothing of that name.
     Create,
     /// An object of that name.
@@ -109,7 +129,7 @@ pub enum WriteMode {
     Apply,
     /// This object, whose labels, annotations and spec nobody has changed meanwhile. Its status may have moved on: that of
     /// a busy Job changes in every commit, and would let no change of its spec through.
-    Revise(Arc<Job>),
+    Revise(Arc<T>),
 }
 
 /// Namespace and name.
@@ -146,6 +166,13 @@ pub enum Reply {
         /// What became of it.
         outcome: Outcome,
     },
+    /// A CronJob as it is now, or would be.
+    CronJob {
+        /// The CronJob.
+        cron_job: Arc<CronJob>,
+        /// What became of it.
+        outcome: Outcome,
+    },
     /// A Pod as it is now, or as it last was.
     Pod(Arc<Pod>),
     /// Names of an image that are gone.
@@ -176,7 +203,7 @@ pub enum Rejected {
     /// An object of that name exists.
     #[error("{kind} `{name}` already exists")]
     Exists {
-        /// `jobs.batch`, `image`.
+        /// `jobs.batch`, `cronjobs.batch`, `image`.
         kind: &'static str,
         /// Its name.
         name: String,

@@ -49,6 +49,8 @@ pub(crate) struct JobEntry {
     pub(crate) charged: u64,
     /// Uids of its owners, as [`Engine::dependents`] has them.
     pub(crate) owners: Vec<String>,
+    /// The CronJob that is its controller, there or not.
+    pub(crate) cron_job: Option<ObjectKey>,
     /// What one of its Pods takes to record, about.
     pod_bytes: usize,
     /// The newest entry of the ledger that holds runs of its containers; 0 if there is none.
@@ -59,7 +61,7 @@ pub(crate) struct JobEntry {
 }
 
 impl JobEntry {
-    fn new(object: Job, state: job::Job, pods_created: u64, committed: bool) -> JobEntry {
+    fn new(object: Arc<Job>, state: job::Job, pods_created: u64, committed: bool) -> JobEntry {
         let uid = object.metadata.as_ref().map_or(String::new(), |meta| meta.uid.clone());
         let template = object.spec.as_ref().and_then(|spec| spec.template.as_ref());
         JobEntry {
@@ -69,7 +71,8 @@ impl JobEntry {
             written: api::job::live(&object),
             charged: object.encoded_len() as u64,
             owners: Vec::new(),
-            object: Arc::new(object),
+            cron_job: None,
+            object,
             revised: None,
             committed,
             state,
@@ -130,7 +133,7 @@ impl Engine {
         let entry = JobEntry {
             ledger_id,
             attempts_recorded,
-            ..JobEntry::new(job.unwrap_or_default(), state, pods_created, true)
+            ..JobEntry::new(Arc::new(job.unwrap_or_default()), state, pods_created, true)
         };
         self.dirty_jobs.insert(ordinal);
         self.insert_job(ordinal, entry);
@@ -167,7 +170,13 @@ impl Engine {
         }
     }
 
-    pub(crate) fn write_job(&mut self, new: NewJob, mode: WriteMode, dry_run: bool, tx: &mut Transaction) {
+    pub(crate) fn write_job(
+        &mut self,
+        new: NewJob,
+        mode: WriteMode<Job>,
+        dry_run: bool,
+        tx: &mut Transaction,
+    ) {
         let key = ObjectKey::new(new.namespace(), new.name());
         match (self.job_names.get(&key).copied(), mode) {
             (Some(_), WriteMode::Create) => {
@@ -191,27 +200,42 @@ impl Engine {
         let uid = self.uid(ordinal);
         let name = self.free_name(&new, ordinal);
         let object = new.stamp(name, &uid, tx.now.wall);
-        if let Some(refusal) = self.too_large(&object) {
-            return tx.reply(Err(refusal));
-        }
-        if let Some(refusal) = self.no_place_for_job(object.encoded_len()) {
-            return tx.reply(Err(refusal));
-        }
         if dry_run {
-            return tx.reply(Ok(Reply::Job { job: Arc::new(object), outcome: Outcome::Created }));
+            let refusal = self.too_large(&object).or_else(|| self.no_place_for_job(object.encoded_len()));
+            let would_be = Reply::Job { job: Arc::new(object), outcome: Outcome::Created };
+            return tx.reply(refusal.map_or(Ok(would_be), Err));
         }
-        if let Some(refusal) = self.refusal(object.encoded_len()) {
-            return tx.reply(Err(refusal));
+        let object = Arc::new(object);
+        match self.make_job(object.clone(), tx) {
+            Ok(ordinal) => tx.reply_job(ordinal, object, Outcome::Created),
+            Err(refusal) => tx.reply(Err(refusal)),
         }
-        self.new_ordinal();
+    }
+
+    /// Takes in a Job that has been given a name and the next uid.
+    fn make_job(&mut self, object: Arc<Job>, tx: &mut Transaction) -> Result<u64, Rejected> {
+        let bytes = object.encoded_len();
+        let refusal = self.too_large(&object).or_else(|| self.no_place_for_job(bytes));
+        if let Some(refusal) = refusal.or_else(|| self.refusal(bytes)) {
+            return Err(refusal);
+        }
+        let ordinal = self.new_ordinal();
         let state = api::job::new_state(&object);
         let entry = JobEntry::new(object, state, 0, false);
         tx.touch_job(ordinal, entry.bytes());
-        tx.reply_job(ordinal, entry.object.clone(), Outcome::Created);
-        tx.milestones.push(Milestone::JobCreated { key: entry.key.clone(), uid });
+        tx.milestones.push(Milestone::JobCreated { key: entry.key.clone(), uid: entry.uid.clone() });
         self.insert_job(ordinal, entry);
         self.tell_triggered(ordinal, tx);
         self.dirty_jobs.insert(ordinal);
+        self.look_at_controller(ordinal);
+        Ok(ordinal)
+    }
+
+    /// Takes in a Job that nobody outside asked for.
+    pub(crate) fn create_owned_job(&mut self, new: NewJob, tx: &mut Transaction) -> Result<u64, Rejected> {
+        let name = new.name().to_owned();
+        let object = new.stamp(name, &self.uid(self.next_ordinal), tx.now.wall);
+        self.make_job(Arc::new(object), tx)
     }
 
     /// Why a Job that was read as `read` is not to be revised by what came of it.
@@ -306,6 +330,7 @@ impl Engine {
         }
         self.take_counted(ordinal, &counted, tx);
         if ended {
+            self.look_at_controller(ordinal);
             self.tell_finished(ordinal, tx);
         }
         self.stop_pods(ordinal, plan.stop, tx);

@@ -6,6 +6,8 @@ use crate::event::ObjectKey;
 pub(crate) const META: &[u8] = b"m/engine";
 /// Jobs, by namespace and name.
 pub(crate) const JOBS: &[u8] = b"j/";
+/// CronJobs, by namespace and name.
+pub(crate) const CRON_JOBS: &[u8] = b"c/";
 /// Pods, by namespace and name.
 pub(crate) const PODS: &[u8] = b"p/";
 /// Images, by name.

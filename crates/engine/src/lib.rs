@@ -8,6 +8,7 @@
 //! Deliberately absent: clocks, threads, sockets and guests (the agent has them, and owns the one thread that calls
 //! [`Engine::apply`]); what a manifest means (`api`); what should happen next (`sched`).
 
+mod cron_jobs;
 mod deletion;
 mod effect;
 mod engine;

@@ -15,6 +15,8 @@ pub const LOG_BLOCK: u64 = 4096;
 pub struct Limits {
     /// Jobs, finished ones included; more are refused.
     pub jobs: usize,
+    /// CronJobs; more are refused.
+    pub cron_jobs: usize,
     /// Pods that have not finished; Jobs wait with the others.
     pub live_pods: usize,
     /// What all Jobs and the Pods that have not finished take in memory, in bytes as encoded (it is about three times that
@@ -37,6 +39,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             jobs: 10_000,
+            cron_jobs: 10_000,
             live_pods: 4_000,
             live_bytes: 64 << 20,
             terminated_pods: 12_500,
@@ -58,12 +61,39 @@ impl Engine {
                 "there are {most} Jobs, the most this agent keeps; delete some that have finished"
             )));
         }
+        self.no_place_in_memory("this Job", bytes)
+    }
+
+    /// How many Jobs may still be made.
+    pub(crate) fn spare_jobs(&self) -> usize {
+        if self.live_bytes >= self.config.limits.live_bytes {
+            return 0;
+        }
+        self.config.limits.jobs.saturating_sub(self.jobs.len())
+    }
+
+    /// Why no more are made, for people.
+    pub(crate) fn no_more_jobs(&self) -> String {
+        let short = self.short_of_room().map(str::to_owned);
+        short.or_else(|| self.no_place_for_job(1).map(|why| why.to_string())).unwrap_or_default()
+    }
+
+    /// Why a CronJob of so many bytes is not taken in, if it is not.
+    pub(crate) fn no_place_for_cron_job(&self, bytes: usize) -> Option<Rejected> {
+        let most = self.config.limits.cron_jobs;
+        if self.cron_jobs.len() >= most {
+            return Some(Rejected::Limit(format!("there are {most} CronJobs, the most this agent keeps")));
+        }
+        self.no_place_in_memory("this CronJob", bytes)
+    }
+
+    fn no_place_in_memory(&self, what: &str, bytes: usize) -> Option<Rejected> {
+        let most = self.config.limits.live_bytes;
         let sum = self.live_bytes.saturating_add(bytes as u64);
-        (sum > limits.live_bytes).then(|| {
+        (sum > most).then(|| {
             Rejected::Limit(format!(
-                "with this Job, Jobs and running Pods would take {sum} bytes, and {} are the most this agent keeps in \
-                 memory; delete Jobs that have finished",
-                limits.live_bytes
+                "with {what}, Jobs, CronJobs and running Pods would take {sum} bytes, and {most} are the most this agent \
+                 keeps in memory; delete Jobs that have finished"
             ))
         })
     }

@@ -1,4 +1,4 @@
-//! Who belongs to whom: Jobs that own Jobs, and Pods without an owner that a Job takes in.
+//! Who belongs to whom: Jobs of CronJobs, Jobs that own Jobs, and Pods without an owner that a Job takes in.
 //!
 //! What is owned is looked at when an owner goes, or when its own references change, never by a scan. Owners of kinds that
 //! are not kept here are taken to be there, as Kubernetes' garbage collection leaves alone what it cannot look up.
@@ -42,11 +42,24 @@ impl Engine {
     pub(crate) fn know_owners(&mut self, ordinal: u64) {
         let Some(entry) = self.jobs.get_mut(&ordinal) else { return };
         let object = entry.revised.as_ref().unwrap_or(&entry.object);
-        let owners: Vec<String> = owners(object).iter().map(|owner| owner.uid.clone()).collect();
+        let references = owners(object);
+        let owners: Vec<String> = references.iter().map(|owner| owner.uid.clone()).collect();
         let before = std::mem::replace(&mut entry.owners, owners.clone());
         let selector = object.spec.as_ref().filter(|spec| spec.manual_selector == Some(true));
         let selector = selector.and_then(|spec| LabelSelector::try_from(spec.selector.as_ref()?).ok());
         let namespace = entry.key.namespace.clone();
+        // By name, as Kubernetes' controller finds them.
+        let controller = references.iter().find(|owner| owner.controller == Some(true));
+        let controller =
+            controller.filter(|owner| owner.kind == "CronJob" && owner.api_version == "batch/v1");
+        let cron_job = controller.map(|owner| ObjectKey::new(namespace.clone(), owner.name.clone()));
+        let cron_job_before = std::mem::replace(&mut entry.cron_job, cron_job.clone());
+        if cron_job != cron_job_before {
+            self.forget_controller(ordinal, cron_job_before.as_ref());
+            if let Some(key) = cron_job {
+                self.cron_job_children.entry(key).or_default().insert(ordinal);
+            }
+        }
         self.forget_owners(ordinal, &before);
         for owner in owners {
             self.dependents.entry(owner).or_default().insert(ordinal);
@@ -60,6 +73,18 @@ impl Engine {
             self.claims.extend(wanted.map(|(pod, _)| (ordinal, *pod)));
             self.claimants.insert(ordinal, claimant);
         }
+    }
+
+    /// A Job is not that CronJob's any more.
+    pub(crate) fn forget_controller(&mut self, ordinal: u64, cron_job: Option<&ObjectKey>) {
+        let Some(key) = cron_job else { return };
+        if let Some(children) = self.cron_job_children.get_mut(key) {
+            children.remove(&ordinal);
+            if children.is_empty() {
+                self.cron_job_children.remove(key);
+            }
+        }
+        self.dirty_cron_jobs.extend(self.cron_job_names.get(key));
     }
 
     fn forget_owners(&mut self, ordinal: u64, owners: &[String]) {
@@ -78,9 +103,8 @@ impl Engine {
         self.claimants.remove(&ordinal);
         self.forget_owners(ordinal, owned_by);
         for owner in owned_by {
-            if let Some(owner) = self.job_uids.get(owner) {
-                self.dirty_jobs.insert(*owner);
-            }
+            self.dirty_jobs.extend(self.job_uids.get(owner));
+            self.dirty_cron_jobs.extend(self.cron_job_uids.get(owner));
         }
         self.look_at_dependents(uid);
     }
@@ -156,6 +180,19 @@ impl Engine {
                 let found = self.job_uids.get(&owner.uid).and_then(|ordinal| self.jobs.get(ordinal));
                 match found.filter(|job| job.key == key) {
                     Some(job) if job.state.deleting && !job.is_orphaning() => Owner::Waits,
+                    Some(_) => Owner::There,
+                    None => Owner::Gone,
+                }
+            }
+            ("batch/v1", "CronJob") => {
+                let found = self.cron_job_uids.get(&owner.uid);
+                let found = found.and_then(|ordinal| Some((ordinal, self.cron_jobs.get(ordinal)?)));
+                match found.filter(|(_, cron_job)| cron_job.key == key) {
+                    Some((ordinal, cron_job))
+                        if cron_job.state.deleting && !self.orphaning.contains(ordinal) =>
+                    {
+                        Owner::Waits
+                    }
                     Some(_) => Owner::There,
                     None => Owner::Gone,
                 }

@@ -1,13 +1,13 @@
 //! What a record is, by its key: for loading, and for whoever looks at a store from outside.
 
-use api::pb::wick::v1::{ImageRecord, JobRecord, LedgerRecord, MetaRecord, PodRecord};
+use api::pb::wick::v1::{CronJobRecord, ImageRecord, JobRecord, LedgerRecord, MetaRecord, PodRecord};
 use prost::Message;
 
 use crate::engine::OpenError;
 use crate::event::ObjectKey;
 use crate::images::stored_name;
 use crate::keys;
-use crate::view::{job_key, pod_key};
+use crate::view::{cron_job_key, job_key, pod_key};
 
 /// A record of the store, read.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +17,8 @@ pub enum StoredRecord {
     Meta(MetaRecord),
     /// A Job.
     Job(JobRecord),
+    /// A CronJob.
+    CronJob(CronJobRecord),
     /// A Pod.
     Pod(PodRecord),
     /// A name of an image.
@@ -35,6 +37,8 @@ impl StoredRecord {
             StoredRecord::Meta(read(key, bytes)?)
         } else if key.starts_with(keys::JOBS) {
             StoredRecord::Job(read(key, bytes)?)
+        } else if key.starts_with(keys::CRON_JOBS) {
+            StoredRecord::CronJob(read(key, bytes)?)
         } else if key.starts_with(keys::PODS) {
             StoredRecord::Pod(read(key, bytes)?)
         } else if key.starts_with(keys::IMAGES) {
@@ -55,6 +59,10 @@ impl StoredRecord {
             StoredRecord::Job(record) => {
                 object(keys::JOBS, record.job.as_ref().map_or_else(|| ObjectKey::new("", ""), job_key))
             }
+            StoredRecord::CronJob(record) => {
+                let key = record.cron_job.as_ref().map_or_else(|| ObjectKey::new("", ""), cron_job_key);
+                object(keys::CRON_JOBS, key)
+            }
             StoredRecord::Pod(record) => {
                 object(keys::PODS, record.pod.as_ref().map_or_else(|| ObjectKey::new("", ""), pod_key))
             }
@@ -68,6 +76,7 @@ impl StoredRecord {
         match self {
             StoredRecord::Meta(record) => record.encode_to_vec(),
             StoredRecord::Job(record) => record.encode_to_vec(),
+            StoredRecord::CronJob(record) => record.encode_to_vec(),
             StoredRecord::Pod(record) => record.encode_to_vec(),
             StoredRecord::Image(record) => record.encode_to_vec(),
             StoredRecord::Ledger(record) => record.encode_to_vec(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::pb::k8s::batch::v1::Job;
+use api::pb::k8s::batch::v1::{CronJob, Job};
 use api::pb::k8s::core::v1::{ObjectReference, Pod};
 use api::pb::wick::v1::{Attempt, ImageRecord, LedgerEntry, LedgerRecord, MetaRecord, PodRecord};
 use prost::Message;
@@ -28,6 +28,7 @@ pub(crate) struct Transaction {
     pub(crate) milestones: Vec<Milestone>,
     /// What was touched, and how many bytes its record may take, as far as is known.
     pub(crate) touched_jobs: BTreeMap<u64, usize>,
+    pub(crate) touched_cron_jobs: BTreeMap<u64, usize>,
     pub(crate) touched_pods: BTreeMap<u64, usize>,
     /// Jobs of whose runs the ledger is told. If nothing else of them changes, their records do, but not what people see.
     linked_jobs: BTreeMap<u64, usize>,
@@ -70,6 +71,12 @@ enum PendingReply {
         last: Arc<Job>,
         outcome: Outcome,
     },
+    /// A CronJob, likewise.
+    CronJob {
+        ordinal: u64,
+        last: Arc<CronJob>,
+        outcome: Outcome,
+    },
     /// A Pod, likewise.
     Pod {
         ordinal: u64,
@@ -84,6 +91,7 @@ impl Transaction {
             effects: Vec::new(),
             milestones: Vec::new(),
             touched_jobs: BTreeMap::new(),
+            touched_cron_jobs: BTreeMap::new(),
             touched_pods: BTreeMap::new(),
             linked_jobs: BTreeMap::new(),
             replies: Vec::new(),
@@ -125,6 +133,10 @@ impl Transaction {
         if !self.touched_jobs.contains_key(&ordinal) {
             charge(self.linked_jobs.entry(ordinal).or_default(), bytes, &mut self.bytes);
         }
+    }
+
+    pub(crate) fn touch_cron_job(&mut self, ordinal: u64, bytes: usize) {
+        charge(self.touched_cron_jobs.entry(ordinal).or_default(), bytes, &mut self.bytes);
     }
 
     pub(crate) fn touch_pod(&mut self, ordinal: u64, bytes: usize) {
@@ -182,6 +194,10 @@ impl Transaction {
         self.replies.push(PendingReply::Pod { ordinal, last });
     }
 
+    pub(crate) fn reply_cron_job(&mut self, ordinal: u64, last: Arc<CronJob>, outcome: Outcome) {
+        self.replies.push(PendingReply::CronJob { ordinal, last, outcome });
+    }
+
     pub(crate) fn reply_job(&mut self, ordinal: u64, last: Arc<Job>, outcome: Outcome) {
         self.replies.push(PendingReply::Job { ordinal, last, outcome });
     }
@@ -219,6 +235,9 @@ impl Engine {
             if !tx.touched_jobs.contains_key(&ordinal) {
                 self.write_job_links(ordinal, &mut batch);
             }
+        }
+        for ordinal in std::mem::take(&mut tx.touched_cron_jobs).into_keys() {
+            self.write_cron_job_record(ordinal, &mut batch, &mut news);
         }
         for ordinal in std::mem::take(&mut tx.touched_jobs).into_keys() {
             self.write_job_record(ordinal, tx.now, &mut batch, &mut news);
@@ -284,7 +303,7 @@ impl Engine {
             changes,
             ledger,
             revision: self.revision,
-            more: self.has_work(now.steady),
+            more: self.has_work(now),
         })
     }
 
@@ -303,6 +322,10 @@ impl Engine {
             PendingReply::Job { ordinal, last, outcome } => {
                 let job = self.jobs.get(&ordinal).map_or(last, |job| job.object.clone());
                 Ok(Reply::Job { job, outcome })
+            }
+            PendingReply::CronJob { ordinal, last, outcome } => {
+                let cron_job = self.cron_jobs.get(&ordinal).map_or(last, |entry| entry.object.clone());
+                Ok(Reply::CronJob { cron_job, outcome })
             }
             PendingReply::Pod { ordinal, last } => {
                 Ok(Reply::Pod(self.pods.get(&ordinal).map_or(last, |pod| pod.object.clone())))
@@ -333,6 +356,8 @@ impl Engine {
     pub(crate) fn everything(&self) -> News {
         News {
             adopted_jobs: self.jobs.values().map(|job| job.object.clone()).collect(),
+            open_runs: self.open_runs(),
+            adopted_cron_jobs: self.cron_jobs.values().map(|entry| entry.object.clone()).collect(),
             adopted_pods: self.pods.values().map(|pod| pod.object.clone()).collect(),
             images: self.images.iter().map(|(name, record)| (name.clone(), Some(record.clone()))).collect(),
             ledger: self.ledger.segments().map(|segment| (segment.first, Some(segment))).collect(),

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use api::pb::k8s::batch::v1::Job;
+use api::pb::k8s::batch::v1::{CronJob, Job};
 use api::pb::k8s::core::v1::{Event, Pod};
 use api::pb::wick::v1::{ImageRecord, LedgerEntry, PodRecord};
 use prost::Message;
@@ -31,6 +31,8 @@ const PAGE: usize = 256;
 pub enum Kind {
     /// Jobs.
     Job,
+    /// CronJobs.
+    CronJob,
     /// Pods.
     Pod,
     /// Events.
@@ -42,6 +44,8 @@ pub enum Kind {
 pub enum Object {
     /// A Job.
     Job(Arc<Job>),
+    /// A CronJob.
+    CronJob(Arc<CronJob>),
     /// A Pod.
     Pod(Arc<Pod>),
     /// An Event.
@@ -63,6 +67,7 @@ impl Change {
     fn kind_and_bytes(&self) -> Option<(Kind, usize)> {
         Some(match self.after.as_ref().or(self.before.as_ref())? {
             Object::Job(job) => (Kind::Job, job.encoded_len()),
+            Object::CronJob(cron_job) => (Kind::CronJob, cron_job.encoded_len()),
             Object::Pod(pod) => (Kind::Pod, pod.encoded_len()),
             Object::Event(event) => (Kind::Event, event.encoded_len()),
         })
@@ -105,6 +110,7 @@ pub struct Expired {
 struct View {
     revision: u64,
     jobs: BTreeMap<ObjectKey, Arc<Job>>,
+    cron_jobs: BTreeMap<ObjectKey, Arc<CronJob>>,
     /// Those that are not finished, or not counted.
     pods: BTreeMap<ObjectKey, Arc<Pod>>,
     images: BTreeMap<String, Arc<ImageRecord>>,
@@ -221,6 +227,8 @@ pub(crate) struct News {
     /// What was there when the store was opened: no changes.
     pub(crate) adopted_jobs: Vec<Arc<Job>>,
     /// Likewise.
+    pub(crate) adopted_cron_jobs: Vec<Arc<CronJob>>,
+    /// Likewise.
     pub(crate) adopted_pods: Vec<Arc<Pod>>,
     pub(crate) counts: Counts,
     /// Segments of the ledger that changed, by their first entries, and those that went.
@@ -271,6 +279,17 @@ impl Reader {
     pub fn jobs(&self, namespace: &str) -> (Vec<Arc<Job>>, u64) {
         let view = self.read();
         (in_namespace(&view.jobs, namespace), view.revision)
+    }
+
+    /// One CronJob.
+    pub fn cron_job(&self, key: &ObjectKey) -> Option<Arc<CronJob>> {
+        self.read().cron_jobs.get(key).cloned()
+    }
+
+    /// The CronJobs of a namespace, or of all (empty), in order, and the revision they are of.
+    pub fn cron_jobs(&self, namespace: &str) -> (Vec<Arc<CronJob>>, u64) {
+        let view = self.read();
+        (in_namespace(&view.cron_jobs, namespace), view.revision)
     }
 
     /// The Events of a namespace, or of all (empty), in order of name, and the revision they are of.
@@ -406,11 +425,21 @@ impl Reader {
                 (_, Some(Object::Job(job))) => {
                     view.jobs.insert(job_key(job), job.clone());
                 }
+                (_, Some(Object::CronJob(cron_job))) => {
+                    view.cron_jobs.insert(cron_job_key(cron_job), cron_job.clone());
+                }
                 (_, Some(Object::Pod(pod))) => {
                     view.pods.insert(pod_key(pod), pod.clone());
                 }
                 (_, Some(Object::Event(event))) => {
                     view.events.insert(event_key(event), event.clone());
+                }
+                (Some(Object::CronJob(cron_job)), None) => {
+                    let key = cron_job_key(cron_job);
+                    view.cron_jobs.remove(&key);
+                    if view.open_runs.contains_key(&key) {
+                        Arc::make_mut(&mut view.open_runs).remove(&key);
+                    }
                 }
                 (Some(Object::Job(job)), None) => {
                     view.jobs.remove(&job_key(job));
@@ -431,6 +460,9 @@ impl Reader {
         }
         for job in news.adopted_jobs {
             view.jobs.insert(job_key(&job), job);
+        }
+        for cron_job in news.adopted_cron_jobs {
+            view.cron_jobs.insert(cron_job_key(&cron_job), cron_job);
         }
         for pod in news.adopted_pods {
             view.pods.insert(pod_key(&pod), pod);
@@ -484,6 +516,11 @@ pub(crate) fn job_key(job: &Job) -> ObjectKey {
     job.metadata
         .as_ref()
         .map_or_else(|| ObjectKey::new("", ""), |meta| ObjectKey::new(&meta.namespace, &meta.name))
+}
+
+pub(crate) fn cron_job_key(cron_job: &CronJob) -> ObjectKey {
+    let meta = cron_job.metadata.as_ref();
+    meta.map_or_else(|| ObjectKey::new("", ""), |meta| ObjectKey::new(&meta.namespace, &meta.name))
 }
 
 pub(crate) fn pod_key(pod: &Pod) -> ObjectKey {

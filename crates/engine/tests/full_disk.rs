@@ -94,7 +94,7 @@ fn new_objects_are_refused_early_and_what_runs_comes_to_its_end() {
     assert!(matches!(node.apply(vec![delete]).remove(0), Err(Rejected::NotFound { .. })));
 
     disk.leave(u64::MAX);
-    let at = node.engine().next_wake().expect("it looks again by itself");
+    let at = node.next_wake().expect("it looks again by itself");
     node.wait(at.0 - node.now);
     assert_eq!(node.running.len(), 2);
     while node.end_all(&Exit::Code(0)) > 0 {}
@@ -121,12 +121,12 @@ fn ends_are_recorded_in_the_reserve_and_then_held_until_there_is_room() {
     node.end(guests[1], Exit::Code(0));
     assert!(node.engine().holds());
     assert_eq!((node.job("job"), node.engine().reader().revision()), before, "what is held is not seen");
-    let at = node.engine().next_wake().expect("it tries again by itself");
+    let at = node.next_wake().expect("it tries again by itself");
     node.wait(at.0 - node.now);
     assert!(node.engine().holds());
 
     disk.leave(u64::MAX);
-    let at = node.engine().next_wake().expect("it tries again by itself");
+    let at = node.next_wake().expect("it tries again by itself");
     node.wait(at.0 - node.now);
     assert!(!node.engine().holds());
     assert_eq!(node.job("job").unwrap().status.unwrap().succeeded, 2);

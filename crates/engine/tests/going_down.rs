@@ -44,7 +44,7 @@ fn a_container_that_fails_is_started_again_only_at_the_next_start() {
     node.engine().drain();
     node.end_all(&Exit::Code(3));
     assert_eq!(node.running.len(), 0);
-    if let Some(at) = node.engine().next_wake() {
+    if let Some(at) = node.next_wake() {
         node.wait(at.0 - node.now);
     }
     assert_eq!(node.running.len(), 0);

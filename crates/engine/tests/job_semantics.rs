@@ -64,7 +64,7 @@ impl Story {
     /// Nothing happens but what is due.
     fn until(&mut self, second: i64) -> &mut Story {
         let end = self.start + second * 1000;
-        while let Some(at) = self.node.engine().next_wake().filter(|at| at.0 <= end) {
+        while let Some(at) = self.node.next_wake().filter(|at| at.0 <= end) {
             self.node.wait((at.0 - self.node.now).max(0));
             self.tell();
         }
@@ -90,7 +90,7 @@ impl Story {
         loop {
             while self.node.running.is_empty() {
                 let end = self.start + until * 1000;
-                let Some(at) = self.node.engine().next_wake().filter(|at| at.0 <= end) else { return self };
+                let Some(at) = self.node.next_wake().filter(|at| at.0 <= end) else { return self };
                 self.node.wait((at.0 - self.node.now).max(0));
                 self.tell();
             }
@@ -292,7 +292,7 @@ fn a_job_of_the_default_limit_fails_after_630_seconds() {
     while let Some(guest) = story.node.running.keys().next().copied() {
         starts.push((story.node.now - story.start) / 1000);
         story.node.end(guest, Exit::Code(1));
-        if let Some(at) = story.node.engine().next_wake() {
+        if let Some(at) = story.node.next_wake() {
             story.node.wait(at.0 - story.node.now);
         }
     }

@@ -48,7 +48,7 @@ fn a_job_runs_to_its_end() {
         {"Succeeded": 3}"#]],
     );
     assert_eq!(node.most, 2);
-    assert_eq!(node.engine().next_wake(), None, "nothing is left to wait for");
+    assert_eq!(node.next_wake(), None, "nothing is left to wait for");
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_failed_pod_is_replaced_after_the_backoff_and_the_limit_ends_the_job() {
         starts.push((node.now - start) / 1000);
         node.wait(1000);
         node.end_all(&Exit::Code(1));
-        if let Some(at) = node.engine().next_wake() {
+        if let Some(at) = node.next_wake() {
             node.wait(at.0 - node.now);
         }
     }
@@ -147,7 +147,7 @@ fn a_crash_at_any_commit_loses_nothing_and_runs_nothing_too_often() {
             node.boot();
         } else if let Some(guest) = node.running.keys().next().copied() {
             node.end(guest, Exit::Code(u8::from(step % 5 == 0)));
-        } else if let Some(at) = node.engine().next_wake() {
+        } else if let Some(at) = node.next_wake() {
             node.wait(at.0 - node.now);
         }
         let status = node.job("job").unwrap().status.unwrap();
@@ -452,7 +452,7 @@ fn an_indexed_job_that_dies_again_and_again_does_every_index_once() {
             node.boot();
         } else if let Some(guest) = node.running.keys().next().copied() {
             node.end(guest, Exit::Code(u8::from(step % 5 == 0)));
-        } else if let Some(at) = node.engine().next_wake() {
+        } else if let Some(at) = node.next_wake() {
             node.wait(at.0 - node.now);
         }
         let mut running = std::collections::BTreeSet::new();

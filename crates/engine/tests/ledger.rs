@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use api::pb::wick::v1::LedgerEntry;
 use common::{Node, manifest};
-use engine::{ATTEMPTS_MAX, Event, LedgerFilter, LedgerPage, ObjectKey, Propagation};
+use engine::{ATTEMPTS_MAX, Event, LedgerFilter, LedgerPage, ObjectKey, Propagation, WriteMode};
 use expect_test::{Expect, expect};
 use sched::Exit;
 
@@ -234,7 +234,14 @@ fn a_job_that_was_over_when_it_was_deleted_has_one_entry() {
 #[test]
 fn a_job_that_somebody_starts_for_a_cronjob_is_told_of_at_once() {
     let mut node = node();
-    let owner = "{apiVersion: batch/v1, kind: CronJob, name: backup, uid: u-1, controller: true}";
+    let cron_job = "{apiVersion: batch/v1, kind: CronJob, metadata: {name: backup}, spec: {schedule: '@yearly', jobTemplate: \
+                    {spec: {template: {spec: {restartPolicy: Never, containers: [{name: main, image: hello}]}}}}}}";
+    let (cron_job, mode) = (Box::new(common::new_cron_job(cron_job)), WriteMode::Create);
+    node.apply(vec![Event::WriteCronJob { cron_job, mode, dry_run: false }]).remove(0).unwrap();
+    let cron_job = node.engine().reader().cron_job(&ObjectKey::new("default", "backup")).unwrap();
+    let uid = &cron_job.metadata.as_ref().unwrap().uid;
+    let owner =
+        format!("{{apiVersion: batch/v1, kind: CronJob, name: backup, uid: {uid}, controller: true}}");
     let meta = format!(
         "{{name: job, annotations: {{cronjob.kubernetes.io/instantiate: manual}}, ownerReferences: [{owner}]}}"
     );

@@ -35,6 +35,13 @@ impl JobBackoff {
     }
 }
 
+/// How long after its n-th failure in a row something is tried again: 5 ms doubling up to 1000 s (client-go's default for
+/// what controllers take up again).
+pub fn requeue(failures: u32) -> Millis {
+    const MAX: i64 = 1_000_000;
+    Millis(5i64.checked_shl(failures.saturating_sub(1)).filter(|ms| (1..MAX).contains(ms)).unwrap_or(MAX))
+}
+
 /// The wait before the restart that follows `steps` restarts: none before the first, then 10 s doubling to 300 s.
 pub fn before_restart(steps: u32) -> Millis {
     match steps.checked_sub(1) {

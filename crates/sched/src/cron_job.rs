@@ -6,11 +6,20 @@
 //!
 //! Zones arrive resolved. Deliberately absent: how Jobs are made and deleted, and where the ledger lies (the engine).
 
+mod books;
+mod plan;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod stories;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::Millis;
 use crate::cron::{Dst, Schedule};
+
+pub use plan::{CronJobPlan, Note, Start, reconcile};
 
 /// Finds zones. Names must match in case, as they must for Kubernetes.
 pub trait Zones: std::fmt::Debug + Send + Sync {

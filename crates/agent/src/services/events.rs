@@ -58,7 +58,7 @@ impl Watched for Event {
     fn of(object: Object) -> Option<Arc<Event>> {
         match object {
             Object::Event(event) => Some(event),
-            Object::Job(_) | Object::Pod(_) => None,
+            Object::Job(_) | Object::CronJob(_) | Object::Pod(_) => None,
         }
     }
 

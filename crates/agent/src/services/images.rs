@@ -85,7 +85,7 @@ impl ImageService for Agent {
             Reply::ImageDeleted { names, bytes_removed } => {
                 Ok(Response::new(ImageServiceDeleteResponse { names, bytes_removed }))
             }
-            Reply::Done | Reply::Job { .. } | Reply::Pod(_) => {
+            Reply::Done | Reply::Job { .. } | Reply::CronJob { .. } | Reply::Pod(_) => {
                 Err(Status::internal("the engine answered about something else"))
             }
         }

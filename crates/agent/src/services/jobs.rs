@@ -62,7 +62,7 @@ impl Agent {
     async fn write_job(
         &self,
         job: Option<Job>,
-        mode: WriteMode,
+        mode: WriteMode<Job>,
         dry_run: bool,
     ) -> Result<(Job, Vec<String>), Status> {
         let job = job.ok_or_else(|| status::field("job", "needed; give the Job"))?;
@@ -95,7 +95,7 @@ pub(super) fn job_of(reply: Reply) -> Result<Job, Status> {
 fn written(reply: Reply) -> Result<(Job, Outcome), Status> {
     match reply {
         Reply::Job { job, outcome } => Ok((Arc::unwrap_or_clone(job), outcome)),
-        Reply::Done | Reply::Pod(_) | Reply::ImageDeleted { .. } => {
+        Reply::Done | Reply::CronJob { .. } | Reply::Pod(_) | Reply::ImageDeleted { .. } => {
             Err(Status::internal("the engine answered about something else"))
         }
     }
@@ -209,7 +209,7 @@ impl Watched for Job {
     fn of(object: Object) -> Option<Arc<Job>> {
         match object {
             Object::Job(job) => Some(job),
-            Object::Pod(_) | Object::Event(_) => None,
+            Object::CronJob(_) | Object::Pod(_) | Object::Event(_) => None,
         }
     }
 

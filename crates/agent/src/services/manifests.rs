@@ -116,7 +116,7 @@ fn finish(result: &mut ApplyResult, answer: Result<Reply, Status>) {
             }
             result.object = Some(ResultObject::Job(std::sync::Arc::unwrap_or_clone(job)));
         }
-        Ok(Reply::Done | Reply::Pod(_) | Reply::ImageDeleted { .. }) => {
+        Ok(Reply::Done | Reply::CronJob { .. } | Reply::Pod(_) | Reply::ImageDeleted { .. }) => {
             refuse(result, &Status::internal("the engine answered about something else"));
         }
         Err(refused) => refuse(result, &refused),

@@ -69,7 +69,7 @@ impl PodService for Agent {
             Reply::Pod(pod) => {
                 Ok(Response::new(PodServiceDeleteResponse { pod: Some(Arc::unwrap_or_clone(pod)) }))
             }
-            Reply::Done | Reply::Job { .. } | Reply::ImageDeleted { .. } => {
+            Reply::Done | Reply::Job { .. } | Reply::CronJob { .. } | Reply::ImageDeleted { .. } => {
                 Err(Status::internal("the engine answered about something else"))
             }
         }
@@ -343,7 +343,7 @@ impl Watched for Pod {
     fn of(object: Object) -> Option<Arc<Pod>> {
         match object {
             Object::Pod(pod) => Some(pod),
-            Object::Job(_) | Object::Event(_) => None,
+            Object::Job(_) | Object::CronJob(_) | Object::Event(_) => None,
         }
     }
 

@@ -94,6 +94,8 @@ impl<'a> World<'a> {
                 node_labels: labels,
                 allocatable: Room { pods, guests: u32::MAX, cpu_millis, memory_bytes },
                 limits: Limits { images: IMAGES_MAX, ..Limits::default() },
+                zones: Arc::new(sched::cron_job::OnlyUtc),
+                not_before: clock::not_before().min(scenario.start),
             },
             engine: None,
             reader: None,
@@ -163,8 +165,11 @@ impl<'a> World<'a> {
         if let Some(at) = self.boot_at {
             return Some(Next::Boot(at));
         }
-        let timer =
-            self.engine.as_ref().and_then(Engine::next_wake).map(|at| at.0.saturating_sub(self.ahead));
+        let timer = self
+            .engine
+            .as_ref()
+            .and_then(|engine| engine.next_wake(self.now()))
+            .map(|at| at.0.saturating_sub(self.ahead));
         let candidates = [
             self.guests.next_end().map(Next::Exits),
             timer.map(Next::Timer),
@@ -339,7 +344,7 @@ impl<'a> World<'a> {
                     self.pods.insert(meta.uid.clone(), facts);
                 }
             }
-            Object::Job(_) | Object::Event(_) => {}
+            Object::Job(_) | Object::CronJob(_) | Object::Event(_) => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, anyhow, bail};
 use api::json::{from_node, to_json};
 use api::node::Node;
-use api::pb::wick::v1::{ImageRecord, JobRecord, PodRecord};
+use api::pb::wick::v1::{CronJobRecord, ImageRecord, JobRecord, PodRecord};
 use engine::StoredRecord;
 use serde_json::{Value, json};
 
@@ -42,6 +42,10 @@ pub(super) fn write(record: &StoredRecord) -> String {
             let control = JobRecord { job: None, ..record.clone() };
             ("Job", record.job.as_ref().map(to_json), to_json(&control))
         }
+        StoredRecord::CronJob(record) => {
+            let control = CronJobRecord { cron_job: None, ..record.clone() };
+            ("CronJob", record.cron_job.as_ref().map(to_json), to_json(&control))
+        }
         StoredRecord::Pod(record) => {
             let control = PodRecord { pod: None, ..record.clone() };
             ("Pod", record.pod.as_ref().map(to_json), to_json(&control))
@@ -69,10 +73,14 @@ pub(super) fn read(line: &str) -> anyhow::Result<StoredRecord> {
             job: object.map(from_node).transpose().map_err(wrong("object"))?,
             ..from_node(control).map_err(wrong("control"))?
         }),
+        Some("CronJob") => StoredRecord::CronJob(CronJobRecord {
+            cron_job: object.map(from_node).transpose().map_err(wrong("object"))?,
+            ..from_node(control).map_err(wrong("control"))?
+        }),
         Some("Pod") => StoredRecord::Pod(PodRecord {
             pod: object.map(from_node).transpose().map_err(wrong("object"))?,
             ..from_node(control).map_err(wrong("control"))?
         }),
-        _ => bail!("record: must be one of Meta, Job, Pod, Image and Ledger"),
+        _ => bail!("record: must be one of Meta, Job, CronJob, Pod, Image and Ledger"),
     })
 }

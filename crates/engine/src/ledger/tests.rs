@@ -81,6 +81,8 @@ fn open(disk: &MemoryDisk, limits: Limits, now: Now) -> Engine {
         node_labels: Default::default(),
         allocatable: Room { pods: 10, guests: 10, cpu_millis: 1000, memory_bytes: 1 << 30 },
         limits,
+        zones: std::sync::Arc::new(sched::cron_job::OnlyUtc),
+        not_before: Timestamp::UNIX_EPOCH,
     };
     let (mut engine, applied) = Engine::open(Box::new(MemoryStore::open(disk)), config, now).unwrap();
     let mut more = applied.more;

@@ -10,15 +10,17 @@ use std::sync::Arc;
 
 use api::pb::k8s::batch::v1::Job;
 use api::pb::k8s::core::v1::Pod;
-use api::pb::wick::v1::{Image, ImageRecord};
-use api::{Grants, NewJob};
+use api::pb::wick::v1::{Image, ImageRecord, LedgerEntry};
+use api::{Grants, NewCronJob, NewJob};
 use engine::store::{DataDir, SledOptions, SledStore};
 use engine::{
     Applied, Config, Effect, Engine, Event, GuestId, Limits, ObjectKey, Rejected, Reply, StartGuest, Usage,
     WriteMode,
 };
+use jiff::Timestamp;
+use sched::cron_job::OnlyUtc;
 use sched::node::Room;
-use sched::{Exit, Now};
+use sched::{Exit, Now, Steady};
 
 /// What every guest uses.
 const USED: Usage = Usage { wall_us: 1_500_000, cpu_us: 250, fuel: Some(90_000), peak_memory_bytes: 2 << 20 };
@@ -31,6 +33,8 @@ pub(crate) struct Node {
     pub(crate) config: Config,
     /// Milliseconds, on both axes.
     pub(crate) now: i64,
+    /// What the wall clock is ahead of that.
+    pub(crate) wall_ahead: i64,
     /// Guests that were started and have not ended.
     pub(crate) running: BTreeMap<GuestId, StartGuest>,
     /// The most that ran at the same time.
@@ -39,6 +43,8 @@ pub(crate) struct Node {
     pub(crate) effects: Vec<Effect>,
     /// Commits so far.
     pub(crate) commits: usize,
+    /// What the ledger was told of, in order.
+    pub(crate) ledger: Vec<LedgerEntry>,
     /// Every Job, as it was after the last commit.
     jobs: BTreeMap<ObjectKey, Arc<Job>>,
 }
@@ -65,21 +71,32 @@ impl Node {
             engine: None,
             config,
             now: 1_800_000_000_000,
+            wall_ahead: 0,
             running: BTreeMap::new(),
             most: 0,
             effects: Vec::new(),
             commits: 0,
+            ledger: Vec::new(),
             jobs: BTreeMap::new(),
         };
         node.boot();
         node
     }
 
+    pub(crate) fn time(&self) -> Now {
+        Now { wall: Now::at(self.now + self.wall_ahead).wall, steady: Steady(self.now) }
+    }
+
+    /// When the engine is to be asked again.
+    pub(crate) fn next_wake(&mut self) -> Option<Steady> {
+        let now = self.time();
+        self.engine().next_wake(now)
+    }
+
     pub(crate) fn boot(&mut self) {
         let data_dir = lock(&self.path);
         let store = SledStore::open(&data_dir, SledOptions::default()).unwrap();
-        let (engine, applied) =
-            Engine::open(Box::new(store), self.config.clone(), Now::at(self.now)).unwrap();
+        let (engine, applied) = Engine::open(Box::new(store), self.config.clone(), self.time()).unwrap();
         self.engine = Some(engine);
         let more = applied.more;
         self.act(applied);
@@ -104,7 +121,7 @@ impl Node {
         let mut events: VecDeque<Event> = events.into();
         let mut replies = Vec::new();
         loop {
-            let now = Now::at(self.now);
+            let now = self.time();
             let mut applied = self.engine().apply(&mut events, now).unwrap();
             replies.append(&mut applied.replies);
             let more = applied.more;
@@ -123,6 +140,7 @@ impl Node {
 
     fn act(&mut self, applied: Applied) {
         self.commits += 1;
+        self.ledger.extend(applied.ledger);
         for effect in applied.effects {
             match effect {
                 Effect::Start(start) => {
@@ -157,7 +175,7 @@ impl Node {
     /// The time passes, timers included, without anything else happening.
     pub(crate) fn wait(&mut self, ms: i64) {
         let until = self.now + ms;
-        while let Some(at) = self.engine().next_wake().filter(|at| at.0 <= until) {
+        while let Some(at) = self.next_wake().filter(|at| at.0 <= until) {
             self.now = self.now.max(at.0);
             self.settle();
         }
@@ -248,6 +266,8 @@ pub(crate) fn default_config() -> Config {
         node_labels: [("kubernetes.io/os".to_owned(), "linux".to_owned())].into(),
         allocatable: Room { pods: 1000, guests: 1000, cpu_millis: 4000, memory_bytes: 1 << 30 },
         limits: Limits::default(),
+        zones: Arc::new(OnlyUtc),
+        not_before: Timestamp::UNIX_EPOCH,
     }
 }
 
@@ -261,6 +281,16 @@ pub(crate) fn new_job(manifest: &str) -> NewJob {
     match document.object.unwrap() {
         api::manifest::Object::Job(job) => NewJob::check(*job, &Grants::default()).unwrap(),
         api::manifest::Object::CronJob(_) => panic!("a CronJob"),
+    }
+}
+
+pub(crate) fn new_cron_job(manifest: &str) -> NewCronJob {
+    let document = api::manifest::parse(manifest).unwrap().remove(0);
+    match document.object.unwrap() {
+        api::manifest::Object::CronJob(cron_job) => {
+            NewCronJob::check(*cron_job, &Grants::default(), &OnlyUtc).unwrap()
+        }
+        api::manifest::Object::Job(_) => panic!("a Job"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The real engine under its own work: a device whose clock is told the time and whose guests end when chance says so.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use api::pb::wick::v1::{Image, ImageRecord};
@@ -10,6 +11,7 @@ use engine::{
     Applied, Config, Effect, Engine, Event, GuestId, Limits, ObjectKey, Propagation, StartGuest, Usage,
     WriteMode, stored_time,
 };
+use sched::cron_job::OnlyUtc;
 use sched::node::Room;
 use sched::{Exit, Now};
 
@@ -71,6 +73,8 @@ impl Device {
             node_labels: BTreeMap::new(),
             allocatable: Room { pods: 40, guests: 40, cpu_millis: 4000, memory_bytes: 1 << 30 },
             limits: Limits { terminated_pods: 150, ..Limits::default() },
+            zones: Arc::new(OnlyUtc),
+            not_before: Now::at(0).wall,
         };
         let (engine, applied) = Engine::open(Box::new(store), config, Now::at(now))?;
         let mut device = Device { engine, now, running: BTreeMap::new(), asked_to_stop: Vec::new() };
@@ -137,7 +141,7 @@ impl Device {
     /// The time passes, timers included.
     fn wait(&mut self, random: &mut Random) -> Result<()> {
         let until = self.now + random.between(10, 40_000) as i64;
-        while let Some(at) = self.engine.next_wake().filter(|at| at.0 <= until) {
+        while let Some(at) = self.engine.next_wake(Now::at(self.now)).filter(|at| at.0 <= until) {
             self.now = self.now.max(at.0);
             self.apply(Vec::new())?;
         }

@@ -67,7 +67,13 @@ impl World<'_> {
             Milestone::JobDeleted { key } => {
                 self.note(&format!("job/{}", key.name), "deleted".to_owned(), false)
             }
-            Milestone::ImageStored { .. } | Milestone::ImageDeleted { .. } => Ok(()),
+            Milestone::CronJobCreated { .. }
+            | Milestone::CronJobDeleted { .. }
+            | Milestone::SlotStarted { .. }
+            | Milestone::SlotsMissed { .. }
+            | Milestone::Clock(_)
+            | Milestone::ImageStored { .. }
+            | Milestone::ImageDeleted { .. } => Ok(()),
         }
     }
 
@@ -108,6 +114,7 @@ impl World<'_> {
             store.load(b"", &mut |key, bytes| {
                 let told = match StoredRecord::decode(key, bytes) {
                     Ok(StoredRecord::Job(record)) => record.job.map(SimulatedObject::Job),
+                    Ok(StoredRecord::CronJob(record)) => record.cron_job.map(SimulatedObject::CronJob),
                     Ok(StoredRecord::Pod(record)) => record.pod.map(SimulatedObject::Pod),
                     Ok(StoredRecord::Meta(_) | StoredRecord::Image(_) | StoredRecord::Ledger(_)) => None,
                     Err(error) => {
@@ -163,6 +170,7 @@ fn simulated(object: Object) -> SimulationObject {
     SimulationObject {
         object: Some(match object {
             Object::Job(job) => SimulatedObject::Job(Arc::unwrap_or_clone(job)),
+            Object::CronJob(cron_job) => SimulatedObject::CronJob(Arc::unwrap_or_clone(cron_job)),
             Object::Pod(pod) => SimulatedObject::Pod(Arc::unwrap_or_clone(pod)),
             Object::Event(event) => SimulatedObject::Event(Arc::unwrap_or_clone(event)),
         }),
