@@ -51,8 +51,9 @@ pub fn plain(text: &str, jobs: &[&str]) -> String {
     plain
 }
 
-/// A line with `TIME` for each `Fri, 20 Nov 2026 15:00:00 +0000`.
+/// A line with `TIME` for each `Fri, 20 Nov 2026 15:00:00 +0000`, and for each `2026-11-20 15:00:00`.
 fn without_dates(line: &str) -> String {
+    const MOMENT: &[u8] = b"dddd-dd-dd dd:dd:dd";
     const ZONE: &str = " +0000";
     const DATE: &str = "Fri, 20 Nov 2026 15:00:00";
     let mut line = line.to_owned();
@@ -61,7 +62,19 @@ fn without_dates(line: &str) -> String {
     {
         line.replace_range(start..at + ZONE.len(), "TIME");
     }
+    let moment = |line: &str| line.as_bytes().windows(MOMENT.len()).position(|text| has_form(text, MOMENT));
+    while let Some(start) = moment(&line) {
+        line.replace_range(start..start + MOMENT.len(), "TIME");
+    }
     line
+}
+
+/// Whether it has digits where the form has `d`, and is the form elsewhere.
+fn has_form(text: &[u8], form: &[u8]) -> bool {
+    text.iter().zip(form).all(|(byte, form)| match form {
+        b'd' => byte.is_ascii_digit(),
+        form => byte == form,
+    })
 }
 
 fn line_start(text: &str) -> usize {
@@ -132,12 +145,7 @@ fn is_age(text: &str) -> bool {
 
 /// `2026-11-20T09:00:00Z`.
 fn is_time(text: &str) -> bool {
-    text.len() >= 20
-        && text.ends_with('Z')
-        && text.bytes().zip(b"dddd-dd-ddTdd:dd:dd".iter()).all(|(byte, form)| match form {
-            b'd' => byte.is_ascii_digit(),
-            form => byte == *form,
-        })
+    text.len() >= 20 && text.ends_with('Z') && has_form(text.as_bytes(), b"dddd-dd-ddTdd:dd:dd")
 }
 
 /// Revisions begin beyond a million.
@@ -165,6 +173,7 @@ pod/hello-x7k2p     1/1     Completed   12 (3s ago)   2m30s
   image: hello@sha256:db717886d2b0031af4d37872666ff83913cbc40332e6a73994efc94c6e80e9ed
 error: no job named `hello-mouse` at 2026-11-20T09:00:00Z, version \"1048613\"
 Started:   Fri, 20 Nov 2026 15:00:00 +0000 (7s ago)
+2026-11-20 15:00:00   hello
 ";
         let wanted = "\
 NAME  READY  STATUS  RESTARTS  AGE
@@ -173,6 +182,7 @@ pod/hello-POD  1/1  Completed  12 (AGE ago)  AGE
   image: hello@sha256:DIGEST
 error: no job named `hello-mouse` at TIME, version \"VERSION\"
 Started:  TIME (AGE ago)
+TIME  hello
 ";
         assert_eq!(plain(text, &["hello"]), wanted);
     }
