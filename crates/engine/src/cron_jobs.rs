@@ -1,6 +1,5 @@
 //! CronJobs: written, deleted, and led on by what `sched` plans for them; and the wall clock, which their slots go by.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::cron_job::Template;
@@ -264,6 +263,7 @@ impl Engine {
         if self.orphaning.contains(&ordinal) {
             return;
         }
+        self.take_up_news(ordinal, tx);
         let Some(entry) = self.cron_jobs.get(&ordinal) else { return };
         let (key, uid, about) = (entry.key.clone(), entry.uid.clone(), entry.reference());
         let spare = if self.pause.begins_nothing() { 0 } else { self.spare_jobs() };
@@ -516,6 +516,7 @@ impl Engine {
         self.dirty_cron_jobs.remove(&ordinal);
         self.orphaning.remove(&ordinal);
         self.made_early.remove(&ordinal);
+        self.to_rezone.remove(&ordinal);
         self.charge_live(entry.charged, 0);
         self.look_at_dependents(&entry.uid);
         tx.touched_cron_jobs.remove(&ordinal);
@@ -561,29 +562,41 @@ impl Engine {
         self.cron_jobs.values().filter_map(open).collect()
     }
 
-    /// The device's zone data is not what it was: zones are looked up again.
+    /// The device's zone data is not what it was: zones are looked up again, each when its CronJob is looked at next.
     pub(crate) fn zones_changed(&mut self, tx: &mut Transaction) {
-        let ordinals: BTreeSet<u64> = self.cron_jobs.keys().copied().collect();
-        for ordinal in ordinals {
-            let Some(entry) = self.cron_jobs.get_mut(&ordinal) else { continue };
-            let spec = api::cron_job::spec(entry.current(), &*self.config.zones, &self.config.node_name);
-            if spec.zone == entry.state.spec.zone {
-                continue;
-            }
+        if !self.cron_jobs.is_empty() {
+            let message = "the device's zone data changed: slots go by it from now on";
+            self.tell_of_node(false, "TimeZonesChanged", message.to_owned(), tx);
+        }
+        self.to_rezone.extend(self.cron_jobs.keys());
+        self.dirty_cron_jobs.extend(self.cron_jobs.keys());
+        tx.reply(Ok(Reply::Done));
+    }
+
+    /// Takes up what has become known of the device since the CronJob was last looked at.
+    fn take_up_news(&mut self, ordinal: u64, tx: &mut Transaction) {
+        let Some(entry) = self.cron_jobs.get_mut(&ordinal) else { return };
+        if let Some(up_since) = self.up_since.filter(|_| self.clock.is_plausible())
+            && self.made_early.remove(&ordinal)
+        {
+            entry.state.due_since(up_since);
+            tx.touch_cron_job(ordinal, entry.bytes());
+        }
+        if !self.to_rezone.remove(&ordinal) {
+            return;
+        }
+        let spec = api::cron_job::spec(entry.current(), &*self.config.zones, &self.config.node_name);
+        if spec.zone != entry.state.spec.zone {
             let closed = entry.state.rezone(spec.zone, self.clock.clock());
             tx.touch_cron_job(ordinal, entry.bytes());
             self.tell_missed(ordinal, closed, tx);
-            self.dirty_cron_jobs.insert(ordinal);
         }
-        tx.reply(Ok(Reply::Done));
     }
 
     /// Whether the clock says what it should, and what follows if it does not.
     pub(crate) fn look_at_clock(&mut self, tx: &mut Transaction) {
         for news in self.clock.look(tx.now) {
             tx.milestones.push(Milestone::Clock(news));
-            let key = ObjectKey::new("", self.config.node_name.clone());
-            let node = reference("Node", "v1", &key, &self.config.node_name);
             let (warning, reason, message) = match news {
                 ClockNews::Stepped { from, to } => {
                     (true, "ClockStepped", format!("the clock was set from {from} to {to}"))
@@ -597,25 +610,22 @@ impl Engine {
                     format!("the clock says {}: no slot starts a Job", tx.now.wall),
                 ),
             };
-            tx.note(node, "wickd", warning, reason, message);
+            self.tell_of_node(warning, reason, message, tx);
             if let ClockNews::Plausible { up_since } = news {
-                self.date_early_ones(up_since, tx);
+                // Those that were made before are due from when that will have been.
+                let not_before = self.config.not_before;
+                let early = self.cron_jobs.iter().filter(|(_, entry)| entry.state.since < not_before);
+                self.made_early.extend(early.map(|(ordinal, _)| *ordinal));
+                self.up_since = Some(up_since);
                 self.dirty_cron_jobs.extend(self.cron_jobs.keys());
             }
         }
     }
 
-    /// CronJobs that were made before the clock was set are due from when that will have been.
-    fn date_early_ones(&mut self, up_since: Timestamp, tx: &mut Transaction) {
-        let not_before = self.config.not_before;
-        let early = self.cron_jobs.iter().filter(|(_, entry)| entry.state.since < not_before);
-        self.made_early.extend(early.map(|(ordinal, _)| *ordinal));
-        for ordinal in std::mem::take(&mut self.made_early) {
-            if let Some(entry) = self.cron_jobs.get_mut(&ordinal) {
-                entry.state.due_since(up_since);
-                tx.touch_cron_job(ordinal, entry.bytes());
-            }
-        }
+    fn tell_of_node(&self, warning: bool, reason: &'static str, message: String, tx: &mut Transaction) {
+        let key = ObjectKey::new("", self.config.node_name.clone());
+        let node = reference("Node", "v1", &key, &self.config.node_name);
+        tx.note(node, "wickd", warning, reason, message);
     }
 
     /// Has every CronJob looked at that is due. False if there is none.

@@ -196,6 +196,10 @@ pub struct Engine {
     pub(crate) clock: ClockWatch,
     /// CronJobs that were made while the clock was not set.
     pub(crate) made_early: BTreeSet<u64>,
+    /// When the agent will have gone up, by the clock as it was set since.
+    pub(crate) up_since: Option<Timestamp>,
+    /// CronJobs whose zone is to be looked up again.
+    pub(crate) to_rezone: BTreeSet<u64>,
     // To be looked at, in this commit or, if it is full, the next.
     pub(crate) dirty_jobs: BTreeSet<u64>,
     /// To be looked at in the next commit: what this one says of them is to be seen before they go.
@@ -266,6 +270,8 @@ impl Engine {
             timers: BTreeSet::new(),
             slots: BTreeSet::new(),
             made_early: BTreeSet::new(),
+            up_since: None,
+            to_rezone: BTreeSet::new(),
             dirty_jobs: BTreeSet::new(),
             jobs_of_next_commit: BTreeSet::new(),
             jobs_to_count: BTreeSet::new(),

@@ -143,7 +143,8 @@ impl Recorder {
             metadata: Some(ObjectMeta {
                 // As client-go names them: the object's name and a number that does not come twice.
                 name: format!("{}.{revision:016x}", about.name),
-                namespace: about.namespace.clone(),
+                // What is about the node itself is told where people look, as the kubelet does it.
+                namespace: if about.namespace.is_empty() { "default" } else { &about.namespace }.to_owned(),
                 uid: String::new(),
                 creation_timestamp: at,
                 ..ObjectMeta::default()

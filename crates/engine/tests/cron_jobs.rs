@@ -3,13 +3,18 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use api::pb::k8s::batch::v1::{CronJob, Job};
 use common::{Node, default_config, new_cron_job};
 use engine::{Config, Event, Limits, ObjectKey, Propagation, Rejected, Reply, WriteMode};
 use expect_test::{Expect, expect};
+use jiff::tz::{Offset, TimeZone};
 use sched::Exit;
+use sched::cron_job::Zones;
 
 /// A node at 2027-01-15T08:00:20Z, and what happens on it.
 struct Story {
@@ -482,4 +487,52 @@ fn more_cron_jobs_than_the_limit_are_refused() {
     let other = manifest("schedule: '0 0 * * *'").replace("name: c}", "name: other}");
     expect!["there are 1 CronJobs, the most this agent keeps"]
         .assert_eq(&story.write(&other, WriteMode::Create).unwrap_err().to_string());
+}
+
+/// One zone, an hour east of UTC, as long as the device knows it.
+#[derive(Debug)]
+struct Known(AtomicBool);
+
+impl Zones for Known {
+    fn find(&self, name: &str) -> Option<TimeZone> {
+        let known = name == "Europe/Somewhere" && self.0.load(Ordering::Relaxed);
+        known.then(|| TimeZone::fixed(Offset::constant(1)))
+    }
+
+    fn local(&self) -> TimeZone {
+        TimeZone::UTC
+    }
+}
+
+#[test]
+fn many_cron_jobs_whose_zone_vanishes_are_looked_at_in_portions() {
+    const MANY: usize = 300;
+    let known = Arc::new(Known(AtomicBool::new(true)));
+    let mut node = Node::with(Config { zones: known.clone(), ..default_config() });
+    for at in 0..MANY {
+        let filler = "x".repeat(2_000);
+        let meta = format!("name: c-{at}, annotations: {{filler: {filler}}}}}");
+        let text =
+            manifest("schedule: '*/10 * * * *', timeZone: Europe/Somewhere").replace("name: c}", &meta);
+        let document = api::manifest::parse(&text).unwrap().remove(0);
+        let Ok(api::manifest::Object::CronJob(cron_job)) = document.object else { panic!("{text}") };
+        let cron_job = Box::new(api::NewCronJob::check(*cron_job, &api::Grants::default(), &*known).unwrap());
+        let mode = WriteMode::Create;
+        node.apply(vec![Event::WriteCronJob { cron_job, mode, dry_run: false }]).remove(0).unwrap();
+    }
+    known.0.store(false, Ordering::Relaxed);
+    let commits = node.commits;
+    node.apply(vec![Event::ZonesChanged]).remove(0).unwrap();
+    node.wait(605_000);
+    assert!(node.commits - commits > 4, "{} commits", node.commits - commits);
+    assert!(node.ledger.is_empty() && node.engine().reader().jobs("").0.is_empty());
+    known.0.store(true, Ordering::Relaxed);
+    node.apply(vec![Event::ZonesChanged]).remove(0).unwrap();
+    node.wait(1_000_000);
+    let mut sums = BTreeMap::new();
+    for entry in &node.ledger {
+        *sums.entry((entry.r#type.clone(), entry.reason.clone())).or_insert(0) += entry.count.max(1);
+    }
+    let text: Vec<_> = sums.iter().map(|((kind, why), count)| format!("{count} {kind} {why}")).collect();
+    expect!["600 Started "].assert_eq(&text.join("\n"));
 }

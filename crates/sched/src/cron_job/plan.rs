@@ -138,6 +138,9 @@ impl CronJob {
     /// What is known of its zone has changed. Slots that come due by it in the past are not made up for.
     pub fn rezone(&mut self, zone: Option<TimeZone>, clock: Clock<'_>) -> Vec<Missed> {
         let mut closed = Vec::new();
+        if zone == self.spec.zone {
+            return closed;
+        }
         let was_known = self.spec.zone.is_some();
         let by = self.due_by(clock.wall);
         if clock.plausible && was_known {
@@ -330,14 +333,13 @@ impl CronJobPlan {
     /// While the zone is not known nobody can say which slots come due; but the one that was due next was known.
     fn without_zone(&mut self, by: Timestamp) {
         self.notes.push(Note::UnknownTimeZone);
-        self.next.drop_held(&mut self.missed);
         let due = self.next.next.filter(|next| *next > self.next.settled);
         match due {
             Some(slot) if slot <= by => {
+                self.next.drop_held(&mut self.missed);
                 self.next.settled = slot;
                 self.next.next = None;
-                let run = Missed { first: slot, last: slot, count: 1, why: Reason::UnknownTimeZone };
-                self.next.join(run, &mut self.missed);
+                self.next.held = Some(Held { slot, why: Reason::UnknownTimeZone });
             }
             Some(slot) => self.wake = Some(plus(slot, self.next.spec.splay)),
             None => {}

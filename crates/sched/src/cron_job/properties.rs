@@ -37,11 +37,15 @@ fn live(world: &mut World, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
         let wall = world.now.wall;
         let later = Timestamp::from_second(wall.as_second() + u.int_in_range(1..=20_000)?).unwrap();
         let later = later.to_string();
-        match u.int_in_range(0..=5)? {
+        match u.int_in_range(0..=6)? {
             0 | 1 => drop(world.until(&later)),
             2 => drop(world.down_until(&later)),
             3 => drop(world.set_clock(&later)),
             4 => drop(world.edit(|spec| spec.suspend = !spec.suspend)),
+            5 => {
+                let zone = world.cron.spec.zone.is_none().then_some(TimeZone::UTC);
+                world.rezone(zone);
+            }
             _ => {
                 world.run = *u.choose(&[None, Some(0), Some(30), Some(400), Some(5000)])?;
             }
@@ -59,6 +63,8 @@ fn every_slot_that_came_due_starts_one_job_or_is_missed_once() {
     arbtest(|u| {
         let mut world = World::new("2026-03-01T10:00:20Z", any_spec(u)?);
         live(&mut world, u)?;
+        // Which slots came due while its zone was not known is known when it is.
+        world.rezone(Some(TimeZone::UTC));
         let (cron, clock) = (world.cron.clone(), world.watch.clock());
         let every = cron.spec.schedule.as_ref().unwrap().period();
         let by = Timestamp::from_millisecond(clock.wall.as_millisecond() - cron.spec.splay.0).unwrap();

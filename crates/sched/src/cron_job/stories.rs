@@ -210,6 +210,14 @@ impl World {
         self
     }
 
+    /// What is known of the zone changes.
+    pub(super) fn rezone(&mut self, zone: Option<TimeZone>) -> &mut World {
+        let runs = self.cron.rezone(zone, self.watch.clock());
+        self.tell_missed(runs);
+        self.sync();
+        self
+    }
+
     /// The wall clock is set.
     pub(super) fn set_clock(&mut self, text: &str) -> &mut World {
         self.now.wall = at(text);
@@ -527,14 +535,11 @@ fn until_the_clock_is_set_no_slot_starts() {
 #[test]
 fn a_zone_that_vanishes_costs_slots_until_it_is_back() {
     let mut world = World::new("2026-01-15T10:00:20Z", spec("*/10 * * * *"));
-    world.until("2026-01-15T10:12:00Z");
-    let runs = world.cron.rezone(None, world.watch.clock());
-    world.tell_missed(runs);
-    world.sync();
-    world.until("2026-01-15T10:45:00Z");
-    let runs = world.cron.rezone(Some(TimeZone::UTC), world.watch.clock());
-    world.tell_missed(runs);
-    world.sync();
+    world
+        .until("2026-01-15T10:12:00Z")
+        .rezone(None)
+        .until("2026-01-15T10:45:00Z")
+        .rezone(Some(TimeZone::UTC));
     world.until("2026-01-15T10:55:00Z").check(expect![[r#"
         10:10:00 start c-29474530 for 10:10:00
         10:10:05 SawCompleted("c-29474530", true)
