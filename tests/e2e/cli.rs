@@ -23,8 +23,10 @@ fn busy() -> Node {
 /// What `wick` says to a line of words, as on a terminal.
 fn said(node: &Node, line: &str) -> String {
     let args: Vec<&str> = line.split(' ').collect();
-    let said = node.wick(&args).to_string().replace(node.path().to_str().unwrap(), "DIR");
-    format!("$ wick {line}\n{}", plain(&said, &["hello", "bad", "slow-0", "slow-1", "slow", "waits"]))
+    let here = |text: &str| text.replace(node.path().to_str().unwrap(), "DIR");
+    let said = here(&node.wick(&args).to_string());
+    let said = plain(&said, &["hello", "bad", "slow-0", "slow-1", "slow", "waits", "nightly"]);
+    format!("$ wick {}\n{said}", here(line))
 }
 
 fn check(node: &Node, lines: &[&str], wanted: Expect) {

@@ -99,18 +99,18 @@ impl Create {
             None => {
                 let sources = sources(&self.files, self.recursive)?;
                 self.telling.check()?;
-                all(global, &sources, &self.telling).await
+                all(global, &sources, true, &self.telling).await
             }
             Some(What::Job(job)) => {
                 job.telling.check()?;
                 match job.from()? {
                     Some(cron_job) => trigger(global, &cron_job, &job).await,
-                    None => all(global, &[job.manifest()?], &job.telling).await,
+                    None => all(global, &[job.manifest()?], false, &job.telling).await,
                 }
             }
             Some(What::CronJob(cron_job)) => {
                 cron_job.telling.check()?;
-                all(global, &[cron_job.manifest()], &cron_job.telling).await
+                all(global, &[cron_job.manifest()], false, &cron_job.telling).await
             }
         }
     }
@@ -136,8 +136,9 @@ impl Telling {
     }
 }
 
-/// Creates everything that manifests describe; what is refused of one does not keep the others from it.
-async fn all(global: &Global, sources: &[Source], telling: &Telling) -> Result<(), Failure> {
+/// Creates everything that manifests describe; what is refused of one does not keep the others from it. In which of
+/// several `files` that is, is said.
+async fn all(global: &Global, sources: &[Source], files: bool, telling: &Telling) -> Result<(), Failure> {
     let session = match telling.dry_run {
         DryRun::Client => None,
         DryRun::None | DryRun::Server => Some(global.connect().await?),
@@ -162,7 +163,8 @@ async fn all(global: &Global, sources: &[Source], telling: &Telling) -> Result<(
             match one(global, session.as_ref(), document, telling).await {
                 Ok(()) => {}
                 Err(failure @ Failure::Refused(_)) => {
-                    failure.within(&source.name).tell();
+                    let failure = if files { failure.within(&source.name) } else { failure };
+                    failure.tell();
                     all_done = false;
                 }
                 Err(failure) => return Err(failure),
@@ -194,8 +196,14 @@ async fn one(
     let object = Object::from(object);
     let Some(session) = session else { return telling.tell(&object) };
     let who = object.qualified_name();
-    let created = objects::create(&session.agent, object, telling.dry_run == DryRun::Server).await;
-    let Created { object, warnings } = created.map_err(|status| refused(status, &who))?;
+    let created = match objects::create(&session.agent, object, telling.dry_run == DryRun::Server).await {
+        Ok(created) => created,
+        Err(status) if status.code() == Code::AlreadyExists => {
+            return Err(Failure::from(status).hint("wick apply changes what is there"));
+        }
+        Err(status) => return Err(Failure::from(status).within(&who)),
+    };
+    let Created { object, warnings } = created;
     for warning in warnings {
         tell(&format!("warning: {warning}"));
     }
@@ -229,12 +237,15 @@ async fn trigger(global: &Global, name: &str, asked: &CreateJob) -> Result<(), F
         Err(status) if status.code() == Code::NotFound => {
             return Err(missing(&session.agent, Kind::CronJob, &session.namespace, name).await);
         }
+        Err(status) if status.code() == Code::AlreadyExists => {
+            return Err(Failure::from(status).hint("without a name the Job gets one of its own"));
+        }
         Err(status) => {
             let who = asked
                 .name
                 .as_ref()
                 .map_or_else(|| format!("cronjob.batch/{name}"), |name| format!("job.batch/{name}"));
-            return Err(refused(status, &who));
+            return Err(Failure::from(status).within(&who));
         }
     };
     for warning in answer.warnings {
@@ -242,14 +253,6 @@ async fn trigger(global: &Global, name: &str, asked: &CreateJob) -> Result<(), F
     }
     let job = answer.job.ok_or_else(|| Failure::refused("the agent did not answer what it created"))?;
     asked.telling.tell(&job.into())
-}
-
-/// That something was not created; what is there already is named by the agent.
-fn refused(status: tonic::Status, who: &str) -> Failure {
-    match status.code() {
-        Code::AlreadyExists => Failure::from(status).hint("wick apply changes what is there"),
-        _ => Failure::from(status).within(who),
-    }
 }
 
 fn fields(errors: &FieldErrors) -> impl Iterator<Item = Field> {

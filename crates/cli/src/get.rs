@@ -24,6 +24,7 @@ Examples:
   wick get jobs                       Every Job of the namespace
   wick get jobs,pods -A               Jobs and Pods of all namespaces
   wick get cronjobs                   With when each is due next
+  wick get all                        Pods, CronJobs and Jobs
   wick get job hello -o yaml          One Job in full
   wick get pods -l job-name=hello -w  A Job's Pods, and every change of them
   wick get events --field-selector involvedObject.name=hello
@@ -36,7 +37,7 @@ Examples:
 #[group(skip)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Get {
-    /// jobs, cronjobs, pods, events, images or nodes, with or without names; or KIND/NAME …
+    /// jobs, cronjobs, pods, events, images or nodes, with or without names; all; or KIND/NAME …
     #[arg(required = true, value_name = "KIND [NAME]")]
     what: Vec<String>,
 

@@ -39,6 +39,9 @@ const NODE: kind::Kind = kind::Kind {
     message: "wick.v1.Node",
 };
 
+/// What people call everything that runs or will run, as for kubectl.
+const ALL: &str = "all";
+
 /// A kind, and the names asked for; none means all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -123,7 +126,10 @@ pub(crate) fn targets(words: &[String]) -> Result<Vec<Target>, Failure> {
     if slashed(first) || words.len() == 1 && first.contains('/') {
         return pairs(words);
     }
-    let kinds: Vec<Kind> = first.split(',').map(Kind::parse).collect::<Result<_, _>>()?;
+    let kinds: Vec<Kind> = match first.as_str() {
+        ALL => vec![Kind::Pod, Kind::CronJob, Kind::Job],
+        first => first.split(',').map(Kind::parse).collect::<Result<_, _>>()?,
+    };
     let names = &words[1..];
     if let Some(name) = names.iter().find(|name| name.contains('/') && !kinds.contains(&Kind::Image)) {
         return Err(Failure::not_asked(format!("`{name}`: a name has no `/`"))
@@ -177,6 +183,7 @@ mod tests {
 
     #[test]
     fn several_kinds_have_no_names() {
+        check("all", expect!["pod: all, cronjob: all, job: all"]);
         check("cj,jobs,pods", expect!["cronjob: all, job: all, pod: all"]);
         check(
             "jobs,pods a",

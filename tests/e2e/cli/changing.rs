@@ -182,8 +182,8 @@ fn a_patch_says_what_it_changed_or_what_is_wrong_with_it() {
             exit 2
 
             $ wick patch node gate -p {}
-            error: nodes cannot be changed
-            hint: jobs can, for instance: job/hello
+            error: nodes cannot be patched
+            hint: jobs and cronjobs can, for instance: job/hello
             exit 2
         "#]],
     );
@@ -298,8 +298,8 @@ fn a_job_rests_and_goes_on() {
             exit 1
 
             $ wick suspend pods --all
-            error: pods cannot be changed
-            hint: jobs can, for instance: job/hello
+            error: pods cannot be suspended
+            hint: jobs and cronjobs can, for instance: job/hello
             exit 2
         "#]],
     );

@@ -180,7 +180,7 @@ fn container(name: &str, image: &str, command: &[String]) -> Value {
 fn source(kind: &str, name: &str, spec: &Value) -> Source {
     let object = json!({"apiVersion": "batch/v1", "kind": kind, "metadata": {"name": name}, "spec": spec});
     // What YAML reads is JSON too, and JSON needs no thought about quoting.
-    Source { name: format!("{}/{name}", kind.to_lowercase()), text: object.to_string(), dir: PathBuf::new() }
+    Source { name: "--image".to_owned(), text: object.to_string(), dir: PathBuf::new() }
 }
 
 #[cfg(test)]
