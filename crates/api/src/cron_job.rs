@@ -62,11 +62,11 @@ impl NewCronJob {
         }
         errors.append(support.refused);
         let mut new = Asked::new(cron_job, &warnings);
-        if errors.is_empty() {
-            new.unless_stored = new.in_order(unless_stored);
-        } else {
+        if !errors.is_empty() {
             // Most CronJobs are new, and what is wrong is told at once.
             errors.append(unless_stored);
+        } else if !unless_stored.is_empty() {
+            new.unless_stored = new.in_order(unless_stored);
         }
         (new, errors)
     }

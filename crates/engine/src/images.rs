@@ -144,7 +144,7 @@ impl Engine {
         self.images.insert(displaced);
     }
 
-    /// Bytes that lost their name to others go when nothing unfinished is pinned to them.
+    /// Bytes that lost their name to others go when nothing that runs, or is yet to be started, is pinned to them.
     fn collect_displaced(&mut self, tx: &mut Transaction) {
         let displaced: BTreeSet<String> = self
             .images
@@ -159,6 +159,7 @@ impl Engine {
         let pinned: BTreeSet<String> = unfinished
             .flat_map(|job| api::job::images(&job.object))
             .chain(self.pods.values().flat_map(|pod| api::pod::images(&pod.object)))
+            .chain(self.cron_jobs.values().flat_map(|cron_job| api::cron_job::images(cron_job.current())))
             .filter_map(|image| Some(ImageRef::parse(image).ok()?.digest()?.to_owned()))
             .collect();
         for digest in displaced.difference(&pinned) {

@@ -4,8 +4,9 @@
 
 mod common;
 
-use common::{Node, manifest};
-use engine::{Effect, Event, ObjectKey, Propagation, Rejected, Reply};
+use api::pb::wick::v1::{Image, ImageRecord};
+use common::{Node, manifest, new_cron_job};
+use engine::{Effect, Event, ObjectKey, Propagation, Rejected, Reply, WriteMode};
 use sched::{Exit, Now};
 
 fn node() -> Node {
@@ -305,4 +306,39 @@ fn a_job_takes_in_pods_without_an_owner_that_it_selects() {
             assert!(node.summary("heir").contains("succeeded 3 failed 0 [SuccessCriteriaMet Complete]"));
         }
     }
+}
+
+#[test]
+fn an_image_that_lost_its_name_stays_as_long_as_a_cron_job_is_pinned_to_it() {
+    let mut node = Node::new();
+    let digest = |version: u32| format!("sha256:{version:064x}");
+    let push = |node: &mut Node, version| {
+        let image = Image { name: "hello:latest".to_owned(), digest: digest(version), ..Image::default() };
+        let record = ImageRecord { image: Some(image), ..ImageRecord::default() };
+        node.apply(vec![Event::ImageStored(record)]).remove(0).unwrap();
+    };
+    let write = |node: &mut Node, version| {
+        let cron_job = Box::new(new_cron_job(&format!(
+            "{{apiVersion: batch/v1, kind: CronJob, metadata: {{name: c}}, spec: {{schedule: '@daily', jobTemplate: {{spec: \
+             {{template: {{spec: {{restartPolicy: Never, containers: [{{name: main, image: '{}'}}]}}}}}}}}}}}}",
+            digest(version)
+        )));
+        node.apply(vec![Event::WriteCronJob { cron_job, mode: WriteMode::Apply, dry_run: false }])
+            .remove(0)
+            .unwrap();
+    };
+    push(&mut node, 1);
+    write(&mut node, 1);
+    push(&mut node, 2);
+    push(&mut node, 3);
+    node.crash();
+    node.boot();
+    push(&mut node, 4);
+    let known = |node: &mut Node, version| node.engine().reader().image(&digest(version)).is_some();
+    assert!(known(&mut node, 1), "the CronJob is pinned to it");
+    assert!(!known(&mut node, 2), "nobody is");
+    write(&mut node, 4);
+    push(&mut node, 5);
+    assert!(!known(&mut node, 1), "the CronJob has moved on");
+    assert!(known(&mut node, 4));
 }
