@@ -8,6 +8,7 @@ use super::{Bundled, document, examined_any, now, value};
 use crate::FieldErrors;
 use crate::cron_job::{self, NewCronJob, Template};
 use crate::job::NewJob;
+use crate::json;
 use crate::manifest::New;
 use crate::pb::wick::v1::RunOverrides;
 
@@ -158,6 +159,12 @@ fn cron_job(new: NewCronJob, manifest: &Value, u: &mut Unstructured<'_>) -> Resu
         }
     };
     assert_eq!(new.revise(&stored).unwrap(), None, "{manifest}");
+    for text in [json::to_json(&stored).to_string(), json::to_yaml(&stored)] {
+        let (again, errors) = examined_any(&crate::manifest::parse(&text).unwrap().remove(0));
+        assert!(errors.is_empty(), "{errors} {text}");
+        let New::CronJob(again) = again else { panic!("{text}") };
+        assert_eq!(again.revise(&stored).unwrap(), None, "{text}");
+    }
     let mut state = cron_job::new_state(&stored, &Bundled, "device");
     assert!(state.spec.schedule.is_ok() && state.spec.zone.is_some(), "{manifest}");
     state.last_schedule = Some(now());
