@@ -7,15 +7,14 @@ pub(crate) mod pin;
 
 use std::path::PathBuf;
 
-use api::cron_job::Zones;
 use api::job::Grants;
 use api::manifest::New;
 use api::pb::wick::v1::{ApplyOutcome, ApplyResult, ManifestServiceApplyRequest};
 use clap::{Args, ValueEnum};
-use jiff::tz::TimeZone;
 use tonic::Status;
 use tonic_types::StatusExt;
 
+use crate::clock::zones;
 use crate::failure::{Failure, Field, tell};
 use crate::kind::Kind;
 use crate::manifest;
@@ -130,6 +129,7 @@ impl Apply {
         if documents.is_empty() && all_done {
             return Err(nothing(source));
         }
+        let zones = zones();
         for document in &documents {
             for object in &document.objects {
                 let line = u32::try_from(document.line_of(object)).unwrap_or(u32::MAX);
@@ -143,7 +143,7 @@ impl Apply {
                     ..ApplyResult::default()
                 };
                 let checked =
-                    object.check(namespace, &Grants::default(), &Device).and_then(New::unless_stored);
+                    object.check(namespace, &Grants::default(), &zones).and_then(New::unless_stored);
                 if let Ok(new) = &checked {
                     result.warnings = new.warnings().to_vec();
                 }
@@ -164,20 +164,6 @@ impl Apply {
             }
         }
         Ok(all_done)
-    }
-}
-
-/// The zones of the device this runs on.
-#[derive(Debug)]
-struct Device;
-
-impl Zones for Device {
-    fn find(&self, name: &str) -> Option<TimeZone> {
-        TimeZone::get(name).ok().filter(|zone| zone.iana_name() == Some(name))
-    }
-
-    fn local(&self) -> TimeZone {
-        TimeZone::system()
     }
 }
 

@@ -3,8 +3,11 @@
 //! Whatever renders is given a [`Clock`], so that a test can say what time it is. Waiting for something with a time
 //! limit is not told here: that is tokio's timer, which steps of the clock do not move.
 
-use jiff::Timestamp;
+use api::cron_job::Zones as _;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use zones::Zones;
 
 /// What time it is, and where.
 #[derive(Clone, Debug)]
@@ -18,12 +21,32 @@ pub(crate) struct Clock {
 impl Clock {
     /// Reads it.
     pub(crate) fn read() -> Clock {
-        Clock { now: Timestamp::now(), zone: TimeZone::system() }
+        Clock { now: Timestamp::now(), zone: zones().local() }
     }
 
     /// A time with its day and zone, as kubectl's `describe` writes it: `Thu, 20 Nov 2026 15:04:05 +0100`.
     pub(crate) fn date(&self, time: Timestamp) -> String {
         time.to_zoned(self.zone.clone()).strftime("%a, %d %b %Y %H:%M:%S %z").to_string()
+    }
+}
+
+/// The zones of the device this runs on.
+pub(crate) fn zones() -> Zones {
+    // Only a zone that was named can be unknown.
+    Zones::open(None).unwrap_or_else(|_| Zones::bundled())
+}
+
+/// A local time of the wire (`2026-11-20T16:00:00+01:00`) as [`Clock::date`] writes it; one that clocks leave out has no
+/// offset, there as here.
+pub(crate) fn local(wire: &str) -> String {
+    const DATE: &str = "%a, %d %b %Y %H:%M:%S";
+    match Zoned::strptime("%Y-%m-%dT%H:%M:%S%:z", wire) {
+        Ok(local) => local.strftime(&format!("{DATE} %z")).to_string(),
+        // One that is left out was never a time of any offset.
+        Err(_) => match wire.parse::<DateTime>() {
+            Ok(local) => local.strftime(DATE).to_string(),
+            Err(_) => wire.to_owned(),
+        },
     }
 }
 

@@ -66,7 +66,7 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
-        expect!["wick-annotate.1 wick-apply.1 wick-completion.1 wick-create-cronjob.1 wick-create-job.1 wick-create.1 wick-delete.1 wick-describe.1 wick-get.1 wick-image-inspect.1 wick-image-ls.1 wick-image-push.1 wick-image-rm.1 wick-image.1 wick-label.1 wick-logs.1 wick-man.1 wick-patch.1 wick-resume.1 wick-run.1 wick-scale.1 wick-simulate.1 wick-suspend.1 wick-version.1 wick-wait.1 wick.1"].assert_eq(&names.join(" "));
+        expect!["wick-annotate.1 wick-apply.1 wick-completion.1 wick-create-cronjob.1 wick-create-job.1 wick-create.1 wick-delete.1 wick-describe.1 wick-get.1 wick-history.1 wick-image-inspect.1 wick-image-ls.1 wick-image-push.1 wick-image-rm.1 wick-image.1 wick-label.1 wick-logs.1 wick-man.1 wick-next.1 wick-patch.1 wick-resume.1 wick-run.1 wick-scale.1 wick-simulate.1 wick-suspend.1 wick-version.1 wick-wait.1 wick.1"].assert_eq(&names.join(" "));
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod label;
 mod lines;
 mod logs;
 mod manifest;
+mod next;
 mod objects;
 mod output;
 mod patch;
@@ -96,6 +97,7 @@ enum Verb {
     Delete(delete::Delete),
     History(history::History),
     Image(image::ImageCommand),
+    Next(next::Next),
     Simulate(simulate::Simulate),
     Version(version::Version),
     Completion(completion::Completion),
@@ -145,6 +147,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Verb::Delete(verb) => verb.run(&global).await,
             Verb::History(verb) => verb.run(&global).await,
             Verb::Image(verb) => verb.run(&global).await,
+            Verb::Next(verb) => verb.run(&global).await,
             Verb::Simulate(verb) => verb.run(&global).await,
             Verb::Version(verb) => verb.run(&global).await,
             Verb::Completion(_) | Verb::Man(_) => Ok(()), // Done above.
@@ -212,6 +215,9 @@ mod tests {
             "completion bash",
             "man --dir out",
             "version --client",
+            "next @daily --tz Asia/Seoul --from 2026-03-07T00:00:00Z -n 3 --dst RunOnce -o json",
+            "next cronjob/nightly",
+            "next -f cronjob.yaml",
             "simulate scenario.yaml -o json --from current",
             "get jobs -o jsonpath={.items[*].metadata.name} --sort-by=.metadata.name",
             "get jobs -o=custom-columns=NAME:.metadata.name -L app,tier --show-labels",

@@ -127,7 +127,7 @@ impl Table {
             let (last, before) = contents.split_last().unwrap_or((&0, &[]));
             let before = before.iter().zip(kept.iter()).map(|(content, kept)| (content + LIST).max(*kept));
             let before: usize = before.sum();
-            let message = self.columns.last().is_some_and(|name| name == "MESSAGE");
+            let message = self.columns.last().is_some_and(|name| name == "MESSAGE" || name == "NOTE");
             folds = message && before + last > most && before + CUT_MESSAGE_FROM > most;
             let may_be_cut = |at: usize| MAY_BE_CUT.contains(&self.columns[at].as_ref());
             if !folds {

@@ -8,8 +8,7 @@ use api::pb::k8s::batch::v1::{CronJob, CronJobSpec, Job, JobSpec};
 use api::pb::k8s::core::v1::Event;
 use api::pb::k8s::meta::v1::ObjectMeta;
 use api::pb::wick::v1::{NextSlot, PreviewedSlot};
-use jiff::civil::DateTime;
-use jiff::{Timestamp, Zoned};
+use jiff::Timestamp;
 
 use super::parts::{self, UNSET, number};
 use super::sheet::Sheet;
@@ -148,15 +147,7 @@ fn next(due: &Due<'_>, spec: &CronJobSpec, clock: &Clock) -> Vec<String> {
 
 /// A slot in its own zone's time: `Sat, 21 Nov 2026 02:30:00 +0100 (in 4m)`, and what a clock change does to it.
 fn line(slot: &PreviewedSlot, clock: &Clock) -> String {
-    const DATE: &str = "%a, %d %b %Y %H:%M:%S";
-    let local = match Zoned::strptime("%Y-%m-%dT%H:%M:%S%:z", &slot.local) {
-        Ok(local) => local.strftime(&format!("{DATE} %z")).to_string(),
-        // One that is left out was never a time of any offset.
-        Err(_) => match slot.local.parse::<DateTime>() {
-            Ok(local) => local.strftime(DATE).to_string(),
-            Err(_) => slot.local.clone(),
-        },
-    };
+    let local = crate::clock::local(&slot.local);
     let when = time(slot.slot.as_ref());
     let when = when.map_or_else(|| "left out".to_owned(), |at| starting(at, slot.start.as_ref(), clock));
     match slot.note.as_str() {
