@@ -1,5 +1,7 @@
 //! The gRPC services: each method parses, hands over, answers. Decisions about objects are elsewhere.
 
+mod change;
+mod cron_jobs;
 mod events;
 mod history;
 mod images;
@@ -15,6 +17,7 @@ mod watch;
 
 use std::sync::Arc;
 
+use api::pb::wick::v1::cron_job_service_server::CronJobServiceServer;
 use api::pb::wick::v1::event_service_server::EventServiceServer;
 use api::pb::wick::v1::history_service_server::HistoryServiceServer;
 use api::pb::wick::v1::image_service_server::ImageServiceServer;
@@ -69,6 +72,7 @@ pub(crate) async fn routes(agent: &Agent) -> anyhow::Result<(Routes, HealthRepor
     let mut routes = Routes::builder();
     routes
         .add_service(JobServiceServer::new(agent.clone()).max_decoding_message_size(REQUEST_MAX))
+        .add_service(CronJobServiceServer::new(agent.clone()).max_decoding_message_size(REQUEST_MAX))
         .add_service(PodServiceServer::new(agent.clone()))
         .add_service(EventServiceServer::new(agent.clone()))
         .add_service(ImageServiceServer::new(agent.clone()).max_decoding_message_size(REQUEST_MAX))
@@ -86,9 +90,10 @@ pub(crate) async fn routes(agent: &Agent) -> anyhow::Result<(Routes, HealthRepor
 }
 
 /// As health checks name them; the empty name is the agent as a whole.
-const SERVICES: [&str; 9] = [
+const SERVICES: &[&str] = &[
     "",
     "wick.v1.JobService",
+    "wick.v1.CronJobService",
     "wick.v1.PodService",
     "wick.v1.EventService",
     "wick.v1.ImageService",

@@ -1,10 +1,11 @@
 //! CronJobs: taken in with Kubernetes' defaults and rules (`check.rs`, `zone.rs`) and what is asked for in annotations of
 //! ours (`annotations.rs`), turned into what is decided from (`state.rs`), and into the Jobs they start (`template.rs`) or
-//! somebody starts from them (`manual.rs`).
+//! somebody starts from them (`manual.rs`); and when they are due next (`next_slot.rs`).
 
 mod annotations;
 mod check;
 mod manual;
+mod next_slot;
 mod preview;
 mod state;
 mod template;
@@ -22,6 +23,7 @@ use crate::{metadata, support};
 pub use annotations::{CATCH_UP, CATCH_UP_LIMIT, CATCH_UP_LIMIT_DEFAULT, CATCH_UP_LIMIT_MAX, DST, JITTER};
 pub use annotations::{JITTER_MAX, jitter};
 pub use manual::{INSTANTIATE, OVERRIDES, manual, manual_run};
+pub use next_slot::{NEXT_SLOT_MAX, next_slot};
 pub use preview::{PREVIEW_DEFAULT, PREVIEW_MAX, Previewing, preview};
 pub use sched::cron_job::Zones;
 pub use state::{begin_deletion, missed, missed_slots, new_state, record, spec, state, write_status};

@@ -62,7 +62,12 @@ impl Watched for Event {
         }
     }
 
-    fn message(kind: WatchEventType, event: Option<Arc<Event>>, revision: u64) -> EventServiceWatchResponse {
+    fn message(
+        _: &Agent,
+        kind: WatchEventType,
+        event: Option<Arc<Event>>,
+        revision: u64,
+    ) -> EventServiceWatchResponse {
         EventServiceWatchResponse { r#type: kind.into(), event: event.map(Arc::unwrap_or_clone), revision }
     }
 }

@@ -2,104 +2,22 @@
 
 use std::sync::Arc;
 
-use api::NewJob;
-use api::patch::{Against, Patch, PatchKind};
 use api::pb::k8s::batch::v1::Job;
 use api::pb::wick::v1::job_service_server::JobService;
 use api::pb::wick::v1::{
-    DeletionPropagation, JobServiceCreateRequest, JobServiceCreateResponse, JobServiceDeleteRequest,
-    JobServiceDeleteResponse, JobServiceGetRequest, JobServiceGetResponse, JobServiceListRequest,
-    JobServiceListResponse, JobServicePatchRequest, JobServicePatchResponse, JobServiceUpdateRequest,
-    JobServiceUpdateResponse, JobServiceWatchRequest, JobServiceWatchResponse, PatchType, WatchEventType,
+    JobServiceCreateRequest, JobServiceCreateResponse, JobServiceDeleteRequest, JobServiceDeleteResponse,
+    JobServiceGetRequest, JobServiceGetResponse, JobServiceListRequest, JobServiceListResponse,
+    JobServicePatchRequest, JobServicePatchResponse, JobServiceUpdateRequest, JobServiceUpdateResponse,
+    JobServiceWatchRequest, JobServiceWatchResponse, WatchEventType,
 };
+use api::{FieldErrors, NewJob};
 use engine::{Event, Kind, Object, ObjectKey, Outcome, Propagation, Reader, Reply, WriteMode};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
+use super::change::{self, Patched, Written};
 use super::select::Filter;
 use super::watch::{Answers, Watched, watch};
-use super::{Agent, key, page, status};
-
-const KIND: &str = "jobs.batch";
-
-/// How often a patch is applied anew because somebody else changed the Job meanwhile (as on a cluster).
-const PATCH_ATTEMPTS: u32 = 5;
-
-impl Agent {
-    /// Checks a Job that was asked for; what is wrong is told with its paths.
-    pub(super) fn check_job(&self, job: Job) -> Result<NewJob, Status> {
-        let name = job.metadata.as_ref().map_or("", |meta| &meta.name);
-        let what = if name.is_empty() { "the Job".to_owned() } else { format!("Job `{name}`") };
-        NewJob::check(job, &self.live.grants()).map_err(|errors| status::invalid(&what, &errors))
-    }
-
-    /// Applies a patch once to what the Job is now.
-    async fn patch_job(
-        &self,
-        key: &ObjectKey,
-        patch: &Patch,
-        dry_run: bool,
-    ) -> Result<JobServicePatchResponse, PatchRefused> {
-        let read = self.reader.job(key).ok_or_else(|| status::not_found(KIND, &key.name))?;
-        let revised = patch.revise(&*read).map_err(|errors| status::invalid("the patch", &errors))?;
-        let job = self.check_job(revised.object)?;
-        // Only of what the patch brings: of the rest people were warned when they wrote it.
-        let known = self.check_job(Job::clone(&read));
-        let known = known.as_ref().map_or(&[][..], |known| known.warnings());
-        let warnings = job.warnings().iter().filter(|warning| !known.contains(warning)).cloned().collect();
-        let mode = match revised.against {
-            Against::Read => WriteMode::Revise(read),
-            Against::Version | Against::Named => WriteMode::Update,
-        };
-        let reply = self.engine.send(Event::CreateJob { job: Box::new(job), mode, dry_run }).answer().await;
-        let reply = reply.map_err(|refused| match refused.code() {
-            Code::Aborted if revised.against != Against::Named => PatchRefused::Overtaken(refused),
-            _ => PatchRefused::Other(refused),
-        })?;
-        let (job, outcome) = written(reply)?;
-        Ok(JobServicePatchResponse { job: Some(job), warnings, changed: outcome != Outcome::Unchanged })
-    }
-
-    async fn write_job(
-        &self,
-        job: Option<Job>,
-        mode: WriteMode<Job>,
-        dry_run: bool,
-    ) -> Result<(Job, Vec<String>), Status> {
-        let job = job.ok_or_else(|| status::field("job", "needed; give the Job"))?;
-        let job = self.check_job(job)?;
-        let warnings = job.warnings().to_vec();
-        let reply = self.engine.send(Event::CreateJob { job: Box::new(job), mode, dry_run }).answer().await?;
-        Ok((job_of(reply)?, warnings))
-    }
-}
-
-/// Why a patch was not applied.
-enum PatchRefused {
-    /// Somebody else changed the Job meanwhile.
-    Overtaken(Status),
-    Other(Status),
-}
-
-impl From<Status> for PatchRefused {
-    fn from(refused: Status) -> PatchRefused {
-        PatchRefused::Other(refused)
-    }
-}
-
-/// The Job in an answer to an event about one.
-pub(super) fn job_of(reply: Reply) -> Result<Job, Status> {
-    written(reply).map(|(job, _)| job)
-}
-
-/// The Job in an answer, and what became of it.
-fn written(reply: Reply) -> Result<(Job, Outcome), Status> {
-    match reply {
-        Reply::Job { job, outcome } => Ok((Arc::unwrap_or_clone(job), outcome)),
-        Reply::Done | Reply::CronJob { .. } | Reply::Pod(_) | Reply::ImageDeleted { .. } => {
-            Err(Status::internal("the engine answered about something else"))
-        }
-    }
-}
+use super::{Agent, page};
 
 #[tonic::async_trait]
 impl JobService for Agent {
@@ -108,7 +26,7 @@ impl JobService for Agent {
         request: Request<JobServiceCreateRequest>,
     ) -> Result<Response<JobServiceCreateResponse>, Status> {
         let JobServiceCreateRequest { job, dry_run } = request.into_inner();
-        let (job, warnings) = self.write_job(job, WriteMode::Create, dry_run).await?;
+        let (job, warnings) = change::write(self, job, WriteMode::Create, dry_run).await?;
         Ok(Response::new(JobServiceCreateResponse { job: Some(job), warnings }))
     }
 
@@ -117,8 +35,7 @@ impl JobService for Agent {
         request: Request<JobServiceGetRequest>,
     ) -> Result<Response<JobServiceGetResponse>, Status> {
         let JobServiceGetRequest { namespace, name } = request.into_inner();
-        let key = key(&namespace, &name)?;
-        let job = self.reader.job(&key).ok_or_else(|| status::not_found(KIND, &name))?;
+        let job = change::get(self, &namespace, &name)?;
         Ok(Response::new(JobServiceGetResponse { job: Some(Arc::unwrap_or_clone(job)) }))
     }
 
@@ -130,7 +47,7 @@ impl JobService for Agent {
         let filter = Filter::parse::<Job>(filter)?;
         let page = page::parse(limit, &continue_token)?;
         let (jobs, revision) = Job::list(&self.reader, &filter)?;
-        let (jobs, next) = page::cut(jobs, &page);
+        let (jobs, next) = page::cut(jobs, &page, 0);
         Ok(Response::new(JobServiceListResponse { jobs, revision, continue_token: page::token(next) }))
     }
 
@@ -139,7 +56,7 @@ impl JobService for Agent {
         request: Request<JobServiceUpdateRequest>,
     ) -> Result<Response<JobServiceUpdateResponse>, Status> {
         let JobServiceUpdateRequest { job, dry_run } = request.into_inner();
-        let (job, warnings) = self.write_job(job, WriteMode::Update, dry_run).await?;
+        let (job, warnings) = change::write(self, job, WriteMode::Update, dry_run).await?;
         Ok(Response::new(JobServiceUpdateResponse { job: Some(job), warnings }))
     }
 
@@ -148,41 +65,18 @@ impl JobService for Agent {
         request: Request<JobServicePatchRequest>,
     ) -> Result<Response<JobServicePatchResponse>, Status> {
         let JobServicePatchRequest { namespace, name, r#type, patch, dry_run } = request.into_inner();
-        let kind = match PatchType::try_from(r#type) {
-            Ok(PatchType::Unspecified | PatchType::Strategic) => PatchKind::Strategic,
-            Ok(PatchType::Merge) => PatchKind::Merge,
-            Ok(PatchType::Json) => PatchKind::Json,
-            Err(_) => return Err(status::field("type", "not one of STRATEGIC, MERGE and JSON")),
-        };
-        let key = key(&namespace, &name)?;
-        let patch = Patch::parse(kind, &patch).map_err(|errors| status::invalid("the patch", &errors))?;
-        let mut attempts = 1;
-        loop {
-            match self.patch_job(&key, &patch, dry_run).await {
-                Ok(patched) => return Ok(Response::new(patched)),
-                Err(PatchRefused::Overtaken(_)) if attempts < PATCH_ATTEMPTS => attempts += 1,
-                Err(PatchRefused::Overtaken(refused) | PatchRefused::Other(refused)) => return Err(refused),
-            }
-        }
+        let patched = change::patch(self, (&namespace, &name), r#type, &patch, dry_run).await?;
+        let Patched { object, warnings, changed } = patched;
+        Ok(Response::new(JobServicePatchResponse { job: Some(object), warnings, changed }))
     }
 
     async fn delete(
         &self,
         request: Request<JobServiceDeleteRequest>,
     ) -> Result<Response<JobServiceDeleteResponse>, Status> {
-        let request = request.into_inner();
-        let propagation = match DeletionPropagation::try_from(request.propagation) {
-            Ok(DeletionPropagation::Unspecified | DeletionPropagation::Background) => Propagation::Background,
-            Ok(DeletionPropagation::Foreground) => Propagation::Foreground,
-            Ok(DeletionPropagation::Orphan) => Propagation::Orphan,
-            Err(_) => {
-                return Err(status::field("propagation", "not one of BACKGROUND, FOREGROUND and ORPHAN"));
-            }
-        };
-        let key = key(&request.namespace, &request.name)?;
-        let reply =
-            self.engine.send(Event::DeleteJob { key, uid: request.uid, propagation }).answer().await?;
-        Ok(Response::new(JobServiceDeleteResponse { job: Some(job_of(reply)?) }))
+        let JobServiceDeleteRequest { namespace, name, uid, propagation } = request.into_inner();
+        let job = change::delete(self, (&namespace, &name), uid, propagation).await?;
+        Ok(Response::new(JobServiceDeleteResponse { job: Some(job) }))
     }
 
     type WatchStream = Answers<JobServiceWatchResponse>;
@@ -193,6 +87,34 @@ impl JobService for Agent {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let JobServiceWatchRequest { filter, since_revision } = request.into_inner();
         watch::<Job>(self, filter, since_revision)
+    }
+}
+
+impl Written for Job {
+    const PLURAL: &'static str = "jobs.batch";
+    const FIELD: &'static str = "job";
+
+    fn check(self, agent: &Agent) -> Result<NewJob, FieldErrors> {
+        NewJob::check(self, &agent.live.grants())
+    }
+
+    fn read(reader: &Reader, key: &ObjectKey) -> Option<Arc<Job>> {
+        reader.job(key)
+    }
+
+    fn write(job: Box<NewJob>, mode: WriteMode<Job>, dry_run: bool) -> Event {
+        Event::CreateJob { job, mode, dry_run }
+    }
+
+    fn delete(key: ObjectKey, uid: String, propagation: Propagation) -> Event {
+        Event::DeleteJob { key, uid, propagation }
+    }
+
+    fn answered(reply: Reply) -> Option<(Arc<Job>, Outcome)> {
+        match reply {
+            Reply::Job { job, outcome } => Some((job, outcome)),
+            Reply::Done | Reply::CronJob { .. } | Reply::Pod(_) | Reply::ImageDeleted { .. } => None,
+        }
     }
 }
 
@@ -213,7 +135,12 @@ impl Watched for Job {
         }
     }
 
-    fn message(kind: WatchEventType, job: Option<Arc<Job>>, revision: u64) -> JobServiceWatchResponse {
+    fn message(
+        _: &Agent,
+        kind: WatchEventType,
+        job: Option<Arc<Job>>,
+        revision: u64,
+    ) -> JobServiceWatchResponse {
         JobServiceWatchResponse { r#type: kind.into(), job: job.map(Arc::unwrap_or_clone), revision }
     }
 }

@@ -1,16 +1,14 @@
 //! ManifestService.
 
-use api::field_error::Class;
-use api::kind::CRON_JOB;
+use std::sync::Arc;
+
 use api::manifest::{self, Document, New};
 use api::pb::wick::v1::apply_result::Object as ResultObject;
 use api::pb::wick::v1::manifest_service_server::ManifestService;
 use api::pb::wick::v1::{
     ApplyOutcome, ApplyResult, FieldViolation, ManifestServiceApplyRequest, ManifestServiceApplyResponse,
 };
-use api::{FieldErrors, NewJob};
 use engine::{Event, Outcome, Reply, WriteMode};
-use sched::cron_job::OnlyUtc;
 use tonic::{Request, Response, Status};
 use tonic_types::StatusExt;
 
@@ -63,11 +61,14 @@ impl Agent {
         if result.namespace.is_empty() {
             api::metadata::namespace(namespace).clone_into(&mut result.namespace);
         }
-        let pending = match self.check(&document, &result.namespace) {
-            Ok(new) => {
-                result.warnings = new.warnings().to_vec();
-                let (job, mode) = (new, WriteMode::Apply);
-                Ok(self.engine.send(Event::CreateJob { job, mode, dry_run }))
+        let pending = match document.check(&result.namespace, &self.live.grants(), &*self.zones) {
+            Ok(New::Job(job)) => {
+                result.warnings = job.warnings().to_vec();
+                Ok(self.engine.send(Event::CreateJob { job, mode: WriteMode::Apply, dry_run }))
+            }
+            Ok(New::CronJob(cron_job)) => {
+                result.warnings = cron_job.warnings().to_vec();
+                Ok(self.engine.send(Event::WriteCronJob { cron_job, mode: WriteMode::Apply, dry_run }))
             }
             Err(errors) => {
                 let kind = if result.kind.is_empty() { "the document" } else { &result.kind };
@@ -83,44 +84,32 @@ impl Agent {
     }
 }
 
-impl Agent {
-    fn check(&self, document: &Document, namespace: &str) -> Result<Box<NewJob>, FieldErrors> {
-        let not_yet = || {
-            let mut errors = FieldErrors::new();
-            errors.push("kind", Class::Unsupported, "CronJob is not supported yet; Wick runs Job (batch/v1)");
-            errors
-        };
-        // The engine takes no CronJobs yet; of zones nothing is to be said then.
-        if document.kind == CRON_JOB.kind {
-            return Err(not_yet());
-        }
-        match document.check(namespace, &self.live.grants(), &OnlyUtc)? {
-            New::Job(new) => Ok(new),
-            New::CronJob(_) => Err(not_yet()),
-        }
-    }
-}
-
 /// Writes what became of a document into its result.
 fn finish(result: &mut ApplyResult, answer: Result<Reply, Status>) {
-    match answer {
-        Ok(Reply::Job { job, outcome }) => {
-            let outcome = match outcome {
-                Outcome::Created => ApplyOutcome::Created,
-                Outcome::Unchanged => ApplyOutcome::Unchanged,
-                Outcome::Configured | Outcome::Deleted => ApplyOutcome::Configured,
-            };
-            result.outcome = outcome.into();
-            if let Some(meta) = &job.metadata {
-                result.name.clone_from(&meta.name);
-            }
-            result.object = Some(ResultObject::Job(std::sync::Arc::unwrap_or_clone(job)));
+    let (object, outcome) = match answer {
+        Ok(Reply::Job { job, outcome }) => (ResultObject::Job(Arc::unwrap_or_clone(job)), outcome),
+        Ok(Reply::CronJob { cron_job, outcome }) => {
+            (ResultObject::CronJob(Arc::unwrap_or_clone(cron_job)), outcome)
         }
-        Ok(Reply::Done | Reply::CronJob { .. } | Reply::Pod(_) | Reply::ImageDeleted { .. }) => {
-            refuse(result, &Status::internal("the engine answered about something else"));
+        Ok(Reply::Done | Reply::Pod(_) | Reply::ImageDeleted { .. }) => {
+            return refuse(result, &Status::internal("the engine answered about something else"));
         }
-        Err(refused) => refuse(result, &refused),
+        Err(refused) => return refuse(result, &refused),
+    };
+    let outcome = match outcome {
+        Outcome::Created => ApplyOutcome::Created,
+        Outcome::Unchanged => ApplyOutcome::Unchanged,
+        Outcome::Configured | Outcome::Deleted => ApplyOutcome::Configured,
+    };
+    result.outcome = outcome.into();
+    let meta = match &object {
+        ResultObject::Job(job) => &job.metadata,
+        ResultObject::CronJob(cron_job) => &cron_job.metadata,
+    };
+    if let Some(meta) = meta {
+        result.name.clone_from(&meta.name);
     }
+    result.object = Some(object);
 }
 
 fn refuse(result: &mut ApplyResult, refused: &Status) {

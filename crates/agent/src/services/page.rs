@@ -41,10 +41,12 @@ pub(super) fn token(next: Option<ObjectKey>) -> String {
     next.map_or(String::new(), |key| key.to_string())
 }
 
-/// That part of a list in order; and after which object the next begins, if there is one.
+/// That part of a list in order; and after which object the next begins, if there is one. With each object goes something
+/// of so many bytes.
 pub(super) fn cut<T: Selectable + Message + Clone>(
     objects: Vec<Arc<T>>,
     page: &Page,
+    beside: usize,
 ) -> (Vec<T>, Option<ObjectKey>) {
     let mut part: Vec<T> = Vec::new();
     let (mut bytes, mut last) = (0, None);
@@ -53,7 +55,7 @@ pub(super) fn cut<T: Selectable + Message + Clone>(
         if page.after.as_ref().is_some_and(|after| key <= *after) {
             continue;
         }
-        bytes += object.encoded_len();
+        bytes += object.encoded_len() + beside;
         if part.len() >= page.most || !part.is_empty() && bytes > page.bytes {
             return (part, last);
         }
@@ -85,7 +87,7 @@ mod tests {
         let (mut answers, mut next) = (Vec::new(), String::new());
         loop {
             let page = parse(limit, &next).expect("our own token");
-            let (part, more) = cut(objects.to_vec(), &page);
+            let (part, more) = cut(objects.to_vec(), &page, 0);
             answers
                 .push(part.into_iter().map(|job| job.metadata.unwrap_or_default().name).collect::<Vec<_>>());
             next = token(more);

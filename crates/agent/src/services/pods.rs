@@ -347,7 +347,12 @@ impl Watched for Pod {
         }
     }
 
-    fn message(kind: WatchEventType, pod: Option<Arc<Pod>>, revision: u64) -> PodServiceWatchResponse {
+    fn message(
+        _: &Agent,
+        kind: WatchEventType,
+        pod: Option<Arc<Pod>>,
+        revision: u64,
+    ) -> PodServiceWatchResponse {
         PodServiceWatchResponse { r#type: kind.into(), pod: pod.map(Arc::unwrap_or_clone), revision }
     }
 }

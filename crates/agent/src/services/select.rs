@@ -1,7 +1,7 @@
 //! Which objects a list or a watch is about.
 
 use api::label_selector::{FieldSelector, LabelSelector};
-use api::pb::k8s::batch::v1::Job;
+use api::pb::k8s::batch::v1::{CronJob, Job};
 use api::pb::k8s::core::v1::{Event, ObjectReference, Pod, PodSpec, PodStatus};
 use api::pb::k8s::meta::v1::ObjectMeta;
 use api::pb::wick::v1::ObjectFilter;
@@ -78,6 +78,18 @@ impl Selectable for Job {
     fn field(&self, _: &str) -> String {
         // Kubernetes' name for it.
         self.status.as_ref().map_or(0, |status| status.succeeded).to_string()
+    }
+}
+
+impl Selectable for CronJob {
+    const FIELDS: &'static [&'static str] = &[];
+
+    fn metadata(&self) -> Option<&ObjectMeta> {
+        self.metadata.as_ref()
+    }
+
+    fn field(&self, _: &str) -> String {
+        String::new()
     }
 }
 

@@ -33,7 +33,12 @@ pub(super) trait Watched: Selectable + Send + Sync + Sized + 'static {
 
     fn of(object: Object) -> Option<Arc<Self>>;
 
-    fn message(kind: WatchEventType, object: Option<Arc<Self>>, revision: u64) -> Self::Message;
+    fn message(
+        agent: &Agent,
+        kind: WatchEventType,
+        object: Option<Arc<Self>>,
+        revision: u64,
+    ) -> Self::Message;
 }
 
 /// [`Watched::list`] on a thread that may wait for the disk.
@@ -133,6 +138,6 @@ impl<M: Send + 'static> Watcher<M> {
         object: Option<Arc<T>>,
         revision: u64,
     ) -> bool {
-        self.sender.send(Ok(T::message(kind, object, revision))).await.is_ok()
+        self.sender.send(Ok(T::message(&self.agent, kind, object, revision))).await.is_ok()
     }
 }
