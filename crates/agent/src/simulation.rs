@@ -12,6 +12,7 @@ mod refusal;
 mod scenario;
 mod summary;
 mod world;
+mod zones;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -19,13 +20,14 @@ use std::sync::Arc;
 
 use api::pb::k8s::batch::v1::Job;
 use api::pb::wick::v1::SimulationEntry;
-use api::{FieldErrors, Grants, ImageRef};
+use api::{FieldErrors, FieldPath, Grants, ImageRef};
 use engine::OpenError;
 use engine::store::StoreError;
 use jiff::Timestamp;
 
 use self::scenario::{Deed, Manifest, Scenario};
 use self::world::{Given, World};
+use self::zones::WorldZones;
 
 /// Takes what happened; breaks when nobody listens any more.
 pub(crate) type Told<'a> = dyn FnMut(SimulationEntry) -> ControlFlow<()> + 'a;
@@ -73,10 +75,11 @@ impl From<StoreError> for Trouble {
 pub(crate) fn run(simulation: Simulation, tell: &mut Told<'_>) -> Result<(), Trouble> {
     let Simulation { scenario, now, namespace, current, grants, brief } = simulation;
     let mut scenario = Scenario::read(&scenario, now, current.is_some()).map_err(Trouble::Scenario)?;
+    let zones = Arc::new(world_zones(&scenario.node.time_zone)?);
     let current = current.unwrap_or_default();
     let images = existing_images(&scenario, &current);
     let objects = std::mem::take(&mut scenario.objects);
-    let mut world = World::new(&mut scenario, Given { grants, namespace, brief }, tell);
+    let mut world = World::new(&mut scenario, Given { grants, zones, namespace, brief }, tell);
     world.boot()?;
     world.add_images(&images)?;
     world.apply_first(&objects)?;
@@ -84,6 +87,15 @@ pub(crate) fn run(simulation: Simulation, tell: &mut Told<'_>) -> Result<(), Tro
     world.begin_telling()?;
     world.live()?;
     world.finish()
+}
+
+fn world_zones(local: &str) -> Result<WorldZones, Trouble> {
+    WorldZones::new(local).ok_or_else(|| {
+        let mut errors = FieldErrors::new();
+        let place = FieldPath::root().field("node").field("timeZone");
+        errors.not_found(place, local, "no time zone of this name is known; names are as in `Europe/Berlin`");
+        Trouble::Scenario(errors)
+    })
 }
 
 /// Those the scenario names, or all that its manifests name.

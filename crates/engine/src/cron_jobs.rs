@@ -10,7 +10,7 @@ use api::{FieldErrors, FieldPath, NewCronJob};
 use jiff::Timestamp;
 use prost::Message;
 use sched::clock::ClockNews;
-use sched::cron_job::{self, Child, Ended, JobRef, Missed, Note, Reason, Start};
+use sched::cron_job::{self, Child, Ended, JobRef, Missed, Note, Reason, Start, Zones};
 use sched::job::{Phase, Verdict};
 use sched::{Millis, Now, Steady, backoff, names};
 
@@ -268,7 +268,6 @@ impl Engine {
         let (key, uid, about) = (entry.key.clone(), entry.uid.clone(), entry.reference());
         let spare = if self.pause.begins_nothing() { 0 } else { self.spare_jobs() };
         let starts = spare.min(tx.room_for(2 * entry.bytes()) / 2).min(PORTION);
-        let was_active = !entry.state.active.is_empty();
         let before = entry.state.last_schedule;
         let children = self.children(&key);
         let taken = |name: &str| self.job_names.contains_key(&ObjectKey::new(key.namespace.clone(), name));
@@ -277,8 +276,11 @@ impl Engine {
         let clock = cron_job::Clock { plausible: clock.plausible && !self.pause.draining, ..clock };
         let plan = cron_job::reconcile(entry.state.clone(), &key.name, &children, &taken, starts, clock);
 
+        let mut overlaps = false;
         if let Some(entry) = self.cron_jobs.get_mut(&ordinal) {
             entry.state = plan.next;
+            // Those that are yet to be started have no uid.
+            overlaps = entry.state.active.iter().any(|active| !active.uid.is_empty());
             if plan.changed {
                 tx.touch_cron_job(ordinal, entry.bytes());
             }
@@ -300,7 +302,6 @@ impl Engine {
             self.tell_failed(ordinal, &self.no_more_jobs(), tx);
         }
         let mut last = before;
-        let mut overlaps = was_active;
         for start in plan.start {
             match self.start_job(ordinal, &start, overlaps, tx) {
                 Ok(()) => {
@@ -660,6 +661,19 @@ impl Engine {
         let left = i64::try_from(left / 1_000_000 + if finer_than_ms { 2 } else { 0 }).unwrap_or(i64::MAX);
         Some(now.steady + Millis(left))
     }
+}
+
+/// What the ledger would have of a stored CronJob's slots if no more of them came due: those of which it has nothing yet.
+pub fn unrecorded(
+    record: &CronJobRecord,
+    zones: &dyn Zones,
+    device: &str,
+    clock: cron_job::Clock<'_>,
+) -> Vec<LedgerEntry> {
+    let mut state = api::cron_job::state(record, zones, device);
+    let runs = state.close_books(clock);
+    let entry = CronJobEntry::new(record.cron_job.clone().unwrap_or_default(), state, true);
+    runs.into_iter().map(|run| entry.missed(run)).collect()
 }
 
 fn cron_job_too_large(bytes: usize) -> Option<Rejected> {

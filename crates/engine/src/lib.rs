@@ -27,6 +27,7 @@ pub mod store;
 mod transaction;
 mod view;
 
+pub use cron_jobs::unrecorded;
 pub use effect::{Effect, GuestId, Milestone, StartGuest};
 pub use engine::{Applied, Config, Engine, OpenError, PodUids, Recovered, StoredTime, stored_time};
 pub use event::{Event, ObjectKey, Outcome, Propagation, Rejected, Reply, Usage, WriteMode};

@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use api::pb::k8s::batch::v1::{CronJob, Job};
 use api::pb::k8s::core::v1::{Event, Pod};
-use api::pb::wick::v1::{ImageRecord, LedgerEntry, PodRecord};
+use api::pb::wick::v1::{CronJobRecord, ImageRecord, LedgerEntry, PodRecord};
 use prost::Message;
 
 use crate::event::ObjectKey;
@@ -290,6 +290,22 @@ impl Reader {
     pub fn cron_jobs(&self, namespace: &str) -> (Vec<Arc<CronJob>>, u64) {
         let view = self.read();
         (in_namespace(&view.cron_jobs, namespace), view.revision)
+    }
+
+    /// Every CronJob with all that is stored of it, in order.
+    pub fn cron_job_records(&self) -> Result<Vec<CronJobRecord>, StoreError> {
+        let mut records = Vec::new();
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let found = self.history.scan(keys::CRON_JOBS, after.as_deref(), PAGE)?;
+            let last = found.len() < PAGE;
+            after = found.last().map(|(key, _)| key.clone());
+            // What cannot be read is left out; the next start says what is wrong with it.
+            records.extend(found.iter().filter_map(|(_, bytes)| CronJobRecord::decode(&bytes[..]).ok()));
+            if last {
+                return Ok(records);
+            }
+        }
     }
 
     /// The Events of a namespace, or of all (empty), in order of name, and the revision they are of.

@@ -1,15 +1,16 @@
 //! What is done to the world: the same requests that clients of an agent make, and what no client can do.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use api::kind::{CRON_JOB, JOB, Kind, POD};
-use api::manifest::{self, Object};
+use api::manifest::{self, New, Object};
 use api::node::Node;
 use api::patch::{Against, Patch};
 use api::pb::k8s::batch::v1::Job;
 use api::pb::k8s::meta::v1::{OwnerReference, Status};
-use api::pb::wick::v1::{Image, ImageRecord};
-use api::{FieldErrors, FieldPath, ImageRef, NewJob};
+use api::pb::wick::v1::{Image, ImageRecord, RunOverrides};
+use api::{FieldErrors, FieldPath, ImageRef, NewCronJob, NewJob};
 use engine::{Event, ObjectKey, Rejected, Reply, WriteMode};
 use sched::pod::SetCondition;
 
@@ -22,6 +23,12 @@ enum No {
     Invalid(FieldErrors),
     Answer(Box<Status>),
     Trouble(Trouble),
+}
+
+impl From<FieldErrors> for No {
+    fn from(errors: FieldErrors) -> No {
+        No::Invalid(errors)
+    }
 }
 
 impl From<Trouble> for No {
@@ -40,13 +47,12 @@ impl World<'_> {
             Deed::Delete { target, propagation, grace_seconds } => {
                 self.delete(&target, propagation, grace_seconds)
             }
-            Deed::Trigger { cron_job } => Err(No::Answer(refusal::not_found(&CRON_JOB, &cron_job))),
+            Deed::Trigger { cron_job, name } => self.trigger(&cron_job, &name),
             Deed::Crash { down_for } => self.crash(down_for).map_err(No::from),
             Deed::Clock { step } => self.step_clock(step).map_err(No::from),
             Deed::AddImage(image) => self.add_images(&[image]).map_err(No::from),
             Deed::RemoveImage(image) => self.remove_image(&image),
-            // Zones are for CronJobs, and there are none.
-            Deed::RemoveZone => Ok(()),
+            Deed::RemoveZone(zone) => self.remove_zone(&zone),
             Deed::Condition { pod, condition } => self.set_condition(&pod, condition),
         };
         match done {
@@ -61,7 +67,9 @@ impl World<'_> {
     pub(super) fn apply_first(&mut self, objects: &[Manifest]) -> Result<(), Trouble> {
         let mut errors = FieldErrors::new();
         for Manifest { node, path } in objects {
-            if let Err(No::Invalid(wrong)) = self.new_job(node, None) {
+            if let Err(No::Invalid(wrong)) =
+                self.new_object(node, None).and_then(|new| Ok(new.unless_stored()?))
+            {
                 errors.append(wrong.under(path));
             }
         }
@@ -89,7 +97,7 @@ impl World<'_> {
             let place = FieldPath::root().key(&name);
             let new =
                 NewJob::check(job, &self.grants).map_err(|errors| Trouble::Scenario(errors.under(&place)))?;
-            match self.write(new) {
+            match self.write(New::Job(Box::new(new))) {
                 Ok(()) => {}
                 Err(No::Trouble(trouble)) => return Err(trouble),
                 Err(No::Invalid(errors)) => return Err(Trouble::Scenario(errors.under(&place))),
@@ -103,23 +111,13 @@ impl World<'_> {
         Ok(())
     }
 
-    /// A manifest's Job, checked.
-    fn new_job(&self, node: &Node, owner: Option<OwnerReference>) -> Result<NewJob, No> {
-        let document = manifest::read_object(node, &FieldPath::root());
-        let mut job = match document.object.map_err(No::Invalid)? {
-            Object::Job(job) => job,
-            Object::CronJob(_) => {
-                let mut errors = FieldErrors::new();
-                errors.unsupported("kind", "CronJob", &["Job"]);
-                return Err(No::Invalid(errors));
-            }
-        };
-        let meta = job.metadata.get_or_insert_default();
-        if meta.namespace.is_empty() {
-            meta.namespace.clone_from(&self.namespace);
+    /// A manifest's object, checked.
+    fn new_object(&self, node: &Node, owner: Option<OwnerReference>) -> Result<New, No> {
+        let mut document = manifest::read_object(node, &FieldPath::root());
+        if let Ok(object) = &mut document.object {
+            object.metadata_mut().owner_references.extend(owner);
         }
-        meta.owner_references.extend(owner);
-        NewJob::check(*job, &self.grants).map_err(No::Invalid)
+        document.check(&self.namespace, &self.grants, &*self.zones).map_err(No::Invalid)
     }
 
     fn apply_manifest(&mut self, node: &Node, owned_by: Option<(Kind, String)>) -> Result<(), No> {
@@ -131,7 +129,7 @@ impl World<'_> {
         let name = name.unwrap_or_default().to_owned();
         let kind =
             if node.get("kind").and_then(Node::as_text) == Some(CRON_JOB.kind) { CRON_JOB } else { JOB };
-        match self.new_job(node, owner) {
+        match self.new_object(node, owner) {
             Ok(new) => self.write(new),
             // At the start the paths are what counts, in an action the answer.
             Err(No::Invalid(errors)) if self.has_begun() => {
@@ -141,10 +139,16 @@ impl World<'_> {
         }
     }
 
-    fn write(&mut self, new: NewJob) -> Result<(), No> {
+    fn write(&mut self, new: New) -> Result<(), No> {
         let name = new.name().to_owned();
-        let event = Event::CreateJob { job: Box::new(new), mode: WriteMode::Apply, dry_run: false };
-        self.ask(event, &JOB, &name)
+        let kind = *new.kind();
+        let event = match new {
+            New::Job(job) => Event::CreateJob { job, mode: WriteMode::Apply, dry_run: false },
+            New::CronJob(cron_job) => {
+                Event::WriteCronJob { cron_job, mode: WriteMode::Apply, dry_run: false }
+            }
+        };
+        self.ask(event, &kind, &name)
     }
 
     /// Asks the engine for something.
@@ -157,15 +161,17 @@ impl World<'_> {
     }
 
     fn owner(&self, kind: &Kind, name: &str) -> Result<OwnerReference, No> {
-        let owner = if *kind == JOB { self.job(name) } else { None };
-        let Some(meta) = owner.as_ref().and_then(|job| job.metadata.as_ref()) else {
-            return Err(No::Answer(refusal::not_found(kind, name)));
+        let uid = if *kind == CRON_JOB {
+            self.cron_job(name).and_then(|cron_job| Some(cron_job.metadata.as_ref()?.uid.clone()))
+        } else {
+            self.job(name).and_then(|job| Some(job.metadata.as_ref()?.uid.clone()))
         };
+        let Some(uid) = uid else { return Err(No::Answer(refusal::not_found(kind, name))) };
         Ok(OwnerReference {
             api_version: kind.api_version(),
             kind: kind.kind.to_owned(),
             name: name.to_owned(),
-            uid: meta.uid.clone(),
+            uid,
             ..OwnerReference::default()
         })
     }
@@ -189,18 +195,21 @@ impl World<'_> {
             let message = "pods cannot be patched: what a Pod is comes from its Job".to_owned();
             return Err(No::Answer(refusal::bad_request(&kind, &key.name, message)));
         }
-        let Some(read) = self.job(&key.name).filter(|_| kind == JOB) else {
-            return Err(No::Answer(refusal::not_found(&kind, &key.name)));
+        let not_found = || No::Answer(refusal::not_found(&kind, &key.name));
+        let wrong = |errors: FieldErrors| No::Answer(refusal::invalid(&kind, &key.name, &errors));
+        let patch = Patch::merge(merge).map_err(wrong)?;
+        let event = if kind == CRON_JOB {
+            let read = self.cron_job(&key.name).ok_or_else(not_found)?;
+            let (cron_job, mode) = revised(&patch, read).map_err(wrong)?;
+            let new = NewCronJob::check(cron_job, &self.grants, &*self.zones).map_err(wrong)?;
+            Event::WriteCronJob { cron_job: Box::new(new), mode, dry_run: false }
+        } else {
+            let read = self.job(&key.name).ok_or_else(not_found)?;
+            let (job, mode) = revised(&patch, read).map_err(wrong)?;
+            let new = NewJob::check(job, &self.grants).map_err(wrong)?;
+            Event::CreateJob { job: Box::new(new), mode, dry_run: false }
         };
-        let wrong = |errors: &FieldErrors| No::Answer(refusal::invalid(&kind, &key.name, errors));
-        let patch = Patch::merge(merge).map_err(|errors| wrong(&errors))?;
-        let revised = patch.revise(&*read).map_err(|errors| wrong(&errors))?;
-        let mode = match revised.against {
-            Against::Read => WriteMode::Revise(read),
-            Against::Version | Against::Named => WriteMode::Update,
-        };
-        let new = NewJob::check(revised.object, &self.grants).map_err(|errors| wrong(&errors))?;
-        self.ask(Event::CreateJob { job: Box::new(new), mode, dry_run: false }, &JOB, &key.name)
+        self.ask(event, &kind, &key.name)
     }
 
     fn delete(
@@ -211,9 +220,6 @@ impl World<'_> {
     ) -> Result<(), No> {
         let (kind, key) = self.find(target)?;
         let name = key.name.clone();
-        if kind == CRON_JOB {
-            return Err(No::Answer(refusal::not_found(&CRON_JOB, &name)));
-        }
         let uid = String::new();
         if kind == POD {
             return self.ask(Event::DeletePod { key, uid, grace_seconds }, &POD, &name);
@@ -223,7 +229,33 @@ impl World<'_> {
             Some(Propagation::Foreground) => engine::Propagation::Foreground,
             Some(Propagation::Orphan) => engine::Propagation::Orphan,
         };
-        self.ask(Event::DeleteJob { key, uid, propagation }, &JOB, &name)
+        let event = if kind == CRON_JOB {
+            Event::DeleteCronJob { key, uid, propagation }
+        } else {
+            Event::DeleteJob { key, uid, propagation }
+        };
+        self.ask(event, &kind, &name)
+    }
+
+    /// Starts a Job from a CronJob, outside its schedule.
+    fn trigger(&mut self, cron_job: &str, name: &str) -> Result<(), No> {
+        let Some(found) = self.cron_job(cron_job) else {
+            return Err(No::Answer(refusal::not_found(&CRON_JOB, cron_job)));
+        };
+        let wrong = |errors: FieldErrors| No::Answer(refusal::invalid(&JOB, name, &errors));
+        let job = api::cron_job::manual(&found, name, &RunOverrides::default()).map_err(wrong)?;
+        let new = NewJob::check(job, &self.grants).map_err(wrong)?;
+        let event = Event::CreateJob { job: Box::new(new), mode: WriteMode::Create, dry_run: false };
+        self.ask(event, &JOB, name)?;
+        self.summary.told.triggered += 1;
+        Ok(())
+    }
+
+    fn remove_zone(&mut self, zone: &str) -> Result<(), No> {
+        self.zones.remove(zone);
+        self.note("", format!("the zone {zone} is not known any more"), true)?;
+        self.apply(vec![Event::ZonesChanged], VecDeque::new())?;
+        Ok(())
     }
 
     fn set_condition(&mut self, pod: &NthPod, condition: Condition) -> Result<(), No> {
@@ -254,12 +286,26 @@ impl World<'_> {
     }
 }
 
+/// What becomes of an object by a patch, and what is to be found where it is written.
+fn revised<M: api::kind::Object>(patch: &Patch, read: Arc<M>) -> Result<(M, WriteMode<M>), FieldErrors> {
+    let revised = patch.revise(&*read)?;
+    let mode = match revised.against {
+        Against::Read => WriteMode::Revise(read),
+        Against::Version | Against::Named => WriteMode::Update,
+    };
+    Ok((revised.object, mode))
+}
+
 /// Every image that the scenario's manifests name.
 pub(super) fn images<'a>(manifests: impl Iterator<Item = &'a Manifest>, jobs: &[Job]) -> BTreeSet<String> {
     let mut images = BTreeSet::new();
     for Manifest { node, .. } in manifests {
-        if let Ok(Object::Job(job)) = manifest::read_object(node, &FieldPath::root()).object {
-            images.extend(api::job::images(&job).map(str::to_owned));
+        match manifest::read_object(node, &FieldPath::root()).object {
+            Ok(Object::Job(job)) => images.extend(api::job::images(&job).map(str::to_owned)),
+            Ok(Object::CronJob(cron_job)) => {
+                images.extend(api::cron_job::images(&cron_job).map(str::to_owned));
+            }
+            Err(_) => {} // That is told when it is applied.
         }
     }
     images.extend(jobs.iter().flat_map(api::job::images).map(str::to_owned));

@@ -47,6 +47,8 @@ pub(super) struct NodeSpec {
     pub(super) cpu_millis: u64,
     pub(super) memory_bytes: u64,
     pub(super) pods: u32,
+    /// The zone of CronJobs that name none.
+    pub(super) time_zone: String,
     pub(super) labels: BTreeMap<String, String>,
 }
 
@@ -192,6 +194,7 @@ fn node_spec(reading: &mut Reading, value: Option<Value<'_>>) -> NodeSpec {
         cpu_millis: 2_000,
         memory_bytes: 1 << 30,
         pods: 110,
+        time_zone: "UTC".to_owned(),
         labels: BTreeMap::new(),
     };
     let known = ["name", "cpu", "memory", "pods", "timeZone", "labels"];
@@ -215,9 +218,11 @@ fn node_spec(reading: &mut Reading, value: Option<Value<'_>>) -> NodeSpec {
     }
     if let Some(value) = fields.get("timeZone")
         && let Some(zone) = reading.text(&value)
-        && !is_zone_name(&zone)
     {
-        reading.impossible(&value, "must be the name of a time zone, such as `Europe/Berlin` or `UTC`");
+        if !is_zone_name(&zone) {
+            reading.impossible(&value, "must be the name of a time zone, such as `Europe/Berlin` or `UTC`");
+        }
+        spec.time_zone = zone;
     }
     if let Some(value) = fields.get("labels") {
         spec.labels = labels(reading, &value);

@@ -33,6 +33,18 @@ impl Summary {
         }
     }
 
+    pub(super) fn slot_started(&mut self, overlaps: bool) {
+        self.told.slots += 1;
+        self.told.slots_started += 1;
+        self.told.overlaps += u64::from(overlaps);
+    }
+
+    pub(super) fn slots_missed(&mut self, count: u64, why: &str) {
+        self.told.slots = self.told.slots.saturating_add(count);
+        let missed = self.told.slots_missed.entry(why.to_owned()).or_default();
+        *missed = missed.saturating_add(count);
+    }
+
     pub(super) fn ended(&mut self, exit: &Exit) {
         if !exit.succeeded() {
             *self.told.failures.entry(exit.reason().to_owned()).or_default() += 1;

@@ -2,11 +2,13 @@
 
 use api::pb::wick::v1::simulation_entry::What;
 use api::pb::wick::v1::simulation_object::Object;
-use api::pb::wick::v1::{SimulationGuest, SimulationObject, WatchEventType};
+use api::pb::wick::v1::{LedgerEntry, SimulationGuest, SimulationObject, WatchEventType};
 use expect_test::{Expect, expect};
 use prost::Message;
 
 use super::*;
+
+mod cron_jobs;
 
 /// Plays a scenario; entries are told to `told` in order.
 fn play(scenario: &str, brief: bool) -> (Vec<SimulationEntry>, Result<(), Trouble>) {
@@ -80,7 +82,7 @@ fn line(entry: &SimulationEntry, shown: &impl Fn(&Object) -> bool) -> Option<Str
             )
         }
         What::Note(_) => return None,
-        What::Ledger(entry) => format!("LEDGER {} {}", entry.r#type, entry.job),
+        What::Ledger(entry) => format!("LEDGER {}", ledger_line(entry)),
         What::Remains(SimulationObject { object }) => format!("still {}", in_short(object.as_ref()?)?),
         What::Final(end) => format!(
             "FINAL {} jobs, {} completed, {:?} failed, {} pods, {} starts, {} restarts, {:?}",
@@ -93,6 +95,21 @@ fn line(entry: &SimulationEntry, shown: &impl Fn(&Object) -> bool) -> Option<Str
             end.failures
         ),
     })
+}
+
+fn ledger_line(entry: &LedgerEntry) -> String {
+    let time = |time: &prost_types::Timestamp| {
+        jiff::Timestamp::from_second(time.seconds).unwrap().strftime("%d %H:%M").to_string()
+    };
+    let of = if entry.cron_job.is_empty() { String::new() } else { format!(" {}", entry.cron_job) };
+    let what = match (&entry.first, &entry.last, &entry.slot) {
+        (Some(first), Some(last), _) => {
+            format!("{} from {} to {} {}", entry.count, time(first), time(last), entry.reason)
+        }
+        (_, _, Some(slot)) => format!("{} {} {}", time(slot), entry.job, entry.reason),
+        _ => format!("{} {}", entry.job, entry.reason),
+    };
+    format!("{}{of}: {}", entry.r#type, what.trim_end())
 }
 
 /// Generated names without their ending.
@@ -162,6 +179,7 @@ fn a_job_whose_guest_no_rule_matches_ends_at_once_in_a_later_commit() {
             0.0    EXIT a c #1 0 Completed
             0.0    MODIFIED job a: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
             0.0    MODIFIED pod a: Succeeded (0 Completed x0)
+            0.0    LEDGER Finished: a Completed
             0.0    still job a: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
             0.0    still pod a: Succeeded (0 Completed x0)
             0.0    FINAL 1 jobs, 1 completed, {} failed, 1 pods, 1 starts, 0 restarts, {}
@@ -181,18 +199,21 @@ fn failures_are_retried_with_the_delays_of_the_job() {
             1.0    EXIT a c #1 1 Error
             1.0    MODIFIED job a: active 0 terminating 0 succeeded 0 failed 1
             1.0    MODIFIED pod a: Failed (1 Error x0)
+            1.0    LEDGER Ran: a
             11.0   MODIFIED job a: active 1 terminating 0 succeeded 0 failed 1
             11.0   ADDED pod a: Running (running x0)
             11.0   START a c #1
             12.0   EXIT a c #1 1 Error
             12.0   MODIFIED job a: active 0 terminating 0 succeeded 0 failed 2
             12.0   MODIFIED pod a: Failed (1 Error x0)
+            12.0   LEDGER Ran: a
             32.0   MODIFIED job a: active 1 terminating 0 succeeded 0 failed 2
             32.0   ADDED pod a: Running (running x0)
             32.0   START a c #1
             33.0   EXIT a c #1 1 Error
             33.0   MODIFIED job a: active 0 terminating 0 succeeded 0 failed 3 FailureTarget=True BackoffLimitExceeded Failed=True BackoffLimitExceeded
             33.0   MODIFIED pod a: Failed (1 Error x0)
+            33.0   LEDGER Finished: a BackoffLimitExceeded
             33.0   still job a: active 0 terminating 0 succeeded 0 failed 3 FailureTarget=True BackoffLimitExceeded Failed=True BackoffLimitExceeded
             33.0   still pod a: Failed (1 Error x0)
             33.0   still pod a: Failed (1 Error x0)
@@ -224,19 +245,23 @@ guests:
             0.0    START a c #1
             1.0    EXIT a c #1 137 OOMKilled
             1.0    MODIFIED pod a: Running (running x1)
+            1.0    LEDGER Ran: a
             1.0    START a c #2
             1.5    EXIT a c #1 0 Completed
             1.5    MODIFIED job a: active 1 terminating 0 succeeded 1 failed 0
             1.5    MODIFIED pod a: Succeeded (0 Completed x0)
+            1.5    LEDGER Ran: a
             3.0    EXIT a c #2 3 Error
             3.0    MODIFIED job a: active 1 terminating 0 succeeded 1 failed 0
             3.0    MODIFIED pod a: Running (CrashLoopBackOff x1)
+            3.0    LEDGER Ran: a
             13.0   MODIFIED job a: active 1 terminating 0 succeeded 1 failed 0
             13.0   MODIFIED pod a: Running (running x2)
             13.0   START a c #3
             13.0   EXIT a c #3 0 Completed
             13.0   MODIFIED job a: active 0 terminating 0 succeeded 2 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
             13.0   MODIFIED pod a: Succeeded (0 Completed x2)
+            13.0   LEDGER Finished: a Completed
             13.0   still job a: active 0 terminating 0 succeeded 2 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
             13.0   still pod a: Succeeded (0 Completed x2)
             13.0   still pod a: Succeeded (0 Completed x0)
@@ -268,11 +293,12 @@ actions:
             0.0    ADDED pod a: Running (running x0)
             0.0    START a c #1
             25.0   MODIFIED pod a: Running (running x1)
+            25.0   LEDGER Ran: a
             25.0   START a c #2
             25.0   ADDED job b: active 1 terminating 0 succeeded 0 failed 0
             25.0   ADDED pod b: Running (running x0)
             25.0   START b c #1
-            25.0   REFUSED 3 422 Invalid: Job.batch "" is invalid: apiVersion: needed; that of a `Job` is `batch/v1` apiVersion=FieldValueRequired
+            25.0   REFUSED 3 422 Invalid: Job.batch "" is invalid: [apiVersion: needed; that of a `Job` is `batch/v1`, metadata.name: needed; give the object a name (or a generateName), spec: needed; say what the Job is to run] apiVersion=FieldValueRequired metadata.name=FieldValueRequired spec=FieldValueRequired
             25.0   REFUSED 4 422 Invalid: Job.batch "c" is invalid: [spec.backoffLimit: -1 is too few; the least is 0, spec.template.spec.containers: needed; give at least one container, spec.template.spec.restartPolicy: needed; a Job takes `Never` or `OnFailure`] spec.backoffLimit=FieldValueInvalid spec.template.spec.containers=FieldValueRequired spec.template.spec.restartPolicy=FieldValueRequired
             25.0   REFUSED 5 404 NotFound: cronjobs.batch "d" not found
             25.0   REFUSED 6 404 NotFound: jobs.batch "nobody" not found
@@ -282,6 +308,8 @@ actions:
             28.0   MODIFIED job b: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
             28.0   MODIFIED pod a: Succeeded (0 Completed x1)
             28.0   MODIFIED pod b: Succeeded (0 Completed x0)
+            28.0   LEDGER Finished: a Completed
+            28.0   LEDGER Finished: b Completed
             28.0   still job a: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
             28.0   still job b: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
             28.0   still pod a: Succeeded (0 Completed x1)
@@ -303,12 +331,14 @@ fn deadlines_go_on_while_the_agent_is_down() {
             0.0    ADDED pod a: Running (running x0)
             0.0    START a c #1
             7.0    MODIFIED pod a: Running (running x1)
+            7.0    LEDGER Ran: a
             7.0    START a c #2
             10.0   MODIFIED job a: active 0 terminating 1 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded
             10.0   MODIFIED pod a: Running (running x1)
             10.0   EXIT a c #2 137 Stopped
             10.0   DELETED pod a: Running (running x1)
             10.0   MODIFIED job a: active 0 terminating 0 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded Failed=True DeadlineExceeded
+            10.0   LEDGER Finished: a DeadlineExceeded
             10.0   still job a: active 0 terminating 0 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded Failed=True DeadlineExceeded
             10.0   FINAL 1 jobs, 0 completed, {"DeadlineExceeded": 1} failed, 1 pods, 2 starts, 1 restarts, {"Stopped": 1}
         "#]],
@@ -348,6 +378,7 @@ fn a_guest_may_take_its_time_to_stop() {
                 5.0    MODIFIED job a: active 0 terminating 1 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded
                 7.0    EXIT a c #1 143 Error
                 7.0    MODIFIED job a: active 0 terminating 0 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded Failed=True DeadlineExceeded
+                7.0    LEDGER Finished: a DeadlineExceeded
                 7.0    still job a: active 0 terminating 0 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded Failed=True DeadlineExceeded
                 7.0    FINAL 1 jobs, 0 completed, {"DeadlineExceeded": 1} failed, 1 pods, 1 starts, 0 restarts, {"Error": 1}
             "#]],
@@ -360,6 +391,7 @@ fn a_guest_may_take_its_time_to_stop() {
                 5.0    MODIFIED job a: active 0 terminating 1 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded
                 8.0    EXIT a c #1 137 Stopped
                 8.0    MODIFIED job a: active 0 terminating 0 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded Failed=True DeadlineExceeded
+                8.0    LEDGER Finished: a DeadlineExceeded
                 8.0    still job a: active 0 terminating 0 succeeded 0 failed 1 FailureTarget=True DeadlineExceeded Failed=True DeadlineExceeded
                 8.0    FINAL 1 jobs, 0 completed, {"DeadlineExceeded": 1} failed, 1 pods, 1 starts, 0 restarts, {"Stopped": 1}
             "#]],
@@ -390,6 +422,7 @@ fn an_image_that_is_not_there_is_waited_for() {
             5.0    EXIT a c #1 0 Completed
             5.0    MODIFIED job a: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
             5.0    MODIFIED pod a: Succeeded (0 Completed x0)
+            5.0    LEDGER Finished: a Completed
             9.0    still job a: active 0 terminating 0 succeeded 1 failed 0 SuccessCriteriaMet=True CompletionsReached Complete=True CompletionsReached
             9.0    still pod a: Succeeded (0 Completed x0)
             9.0    FINAL 1 jobs, 1 completed, {} failed, 1 pods, 1 starts, 0 restarts, {}
@@ -433,10 +466,11 @@ fn objects_that_are_turned_down_end_it_all() {
             job("b", "backoffLimit: -1, parallelism: -1, ", "Always")
         ),
         expect![[r#"
-            objects[1].spec.parallelism: -1 is too few; the least is 0
             objects[1].spec.backoffLimit: -1 is too few; the least is 0
+            objects[1].spec.parallelism: -1 is too few; the least is 0
             objects[1].spec.template.spec.restartPolicy: `Always` is not for Jobs; give `Never` or `OnFailure`
-            objects[2].kind: `CronJob` is not one of `Job`
+            objects[2].spec.schedule: needed; give five fields (minute hour day month weekday), as in `0 3 * * *`
+            objects[2].spec.jobTemplate: needed; say which Job is to be started
             objects[3].kind: `Jobs` is not served; did you mean `Job`?
         "#]],
     );
@@ -499,6 +533,7 @@ actions:
             4.0    EXIT a c #1 143 Error
             4.0    DELETED pod a: Running (running x0)
             4.0    MODIFIED job a: active 1 terminating 0 succeeded 0 failed 1
+            4.0    LEDGER Ran: a
             12.0   MODIFIED job a: active 2 terminating 0 succeeded 0 failed 1
             12.0   ADDED pod a: Running (running x0)
             12.0   START a c #1
@@ -515,6 +550,8 @@ actions:
             22.0   DELETED pod a: Running (running x0)
             22.0   DELETED job a: active 0 terminating 2 succeeded 0 failed 1
             22.0   DELETED job b: active 0 terminating 1 succeeded 0 failed 0
+            22.0   LEDGER Finished: a Deleted
+            22.0   LEDGER Finished: b Deleted
             30.0   REFUSED 5 404 NotFound: cronjobs.batch "a" not found
             30.0   FINAL 2 jobs, 0 completed, {} failed, 4 pods, 4 starts, 0 restarts, {"Error": 4}
         "#]],
@@ -550,6 +587,7 @@ actions:
             5.0    MODIFIED job a: active 1 terminating 0 succeeded 1 failed 0
             5.0    MODIFIED pod a: Succeeded (0 Completed x0)
             5.0    MODIFIED pod a: Running (running x0)
+            5.0    LEDGER Ran: a
             5.0    START a c #1
             7.0    MODIFIED pod a: Running (running x0)
             8.0    REFUSED 2 400 BadRequest: Job.batch "a" is invalid: spec.backoffLimit: expected a whole number, got the string "x" spec.backoffLimit=FieldValueTypeInvalid
@@ -558,6 +596,7 @@ actions:
             10.0   EXIT a c #1 1 Error
             10.0   MODIFIED job a: active 0 terminating 0 succeeded 1 failed 1 FailureTarget=True PodFailurePolicy Failed=True PodFailurePolicy
             10.0   MODIFIED pod a: Failed (1 Error x0)
+            10.0   LEDGER Finished: a PodFailurePolicy
             10.0   still job a: active 0 terminating 0 succeeded 1 failed 1 FailureTarget=True PodFailurePolicy Failed=True PodFailurePolicy
             10.0   still pod a: Succeeded (0 Completed x0)
             10.0   still pod a: Failed (1 Error x0)

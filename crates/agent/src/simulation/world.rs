@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use api::Grants;
-use api::pb::k8s::batch::v1::Job;
+use api::pb::k8s::batch::v1::{CronJob, Job};
 use api::pb::k8s::meta::v1::ObjectMeta;
 use api::pb::wick::v1::simulation_entry::What;
 use api::pb::wick::v1::{SimulationEntry, SimulationExit, SimulationGuest, SimulationStart, WatchEventType};
@@ -23,6 +23,7 @@ use self::telling::key;
 use super::guests::{Ended, Guests, PodFacts};
 use super::scenario::{Action, NodeSpec, Scenario};
 use super::summary::Summary;
+use super::zones::WorldZones;
 use super::{Told, Trouble};
 use crate::clock;
 
@@ -32,11 +33,16 @@ pub(super) const STEPS_MAX: u64 = 5_000_000;
 pub(super) const DISK_MAX: usize = 128 << 20;
 /// Names of images it knows: those of a whole scenario.
 const IMAGES_MAX: usize = 200_000;
+/// The device of a scenario that starts before this program was made was made so long before it: a year.
+const BUILT_BEFORE_MS: i64 = 365 * 86_400_000;
 const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 
 pub(super) struct World<'a> {
     disk: MemoryDisk,
     config: Config,
+    pub(super) zones: Arc<WorldZones>,
+    /// What the wall clock said when the power went.
+    down_since: Option<Timestamp>,
     /// `None` while it is down.
     engine: Option<Engine>,
     reader: Option<Reader>,
@@ -78,13 +84,14 @@ struct JobFacts {
 /// What the world is told beside the scenario.
 pub(super) struct Given {
     pub(super) grants: Arc<Grants>,
+    pub(super) zones: Arc<WorldZones>,
     pub(super) namespace: String,
     pub(super) brief: bool,
 }
 
 impl<'a> World<'a> {
     pub(super) fn new(scenario: &mut Scenario, given: Given, tell: &'a mut Told<'a>) -> World<'a> {
-        let NodeSpec { name, cpu_millis, memory_bytes, pods, labels } = scenario.node.clone();
+        let NodeSpec { name, cpu_millis, memory_bytes, pods, labels, .. } = scenario.node.clone();
         World {
             disk: MemoryDisk::new(),
             config: Config {
@@ -94,9 +101,11 @@ impl<'a> World<'a> {
                 node_labels: labels,
                 allocatable: Room { pods, guests: u32::MAX, cpu_millis, memory_bytes },
                 limits: Limits { images: IMAGES_MAX, ..Limits::default() },
-                zones: Arc::new(sched::cron_job::OnlyUtc),
-                not_before: clock::not_before().min(scenario.start),
+                zones: given.zones.clone(),
+                not_before: not_before(scenario.start),
             },
+            zones: given.zones,
+            down_since: None,
             engine: None,
             reader: None,
             start: scenario.start,
@@ -151,9 +160,10 @@ impl<'a> World<'a> {
                 }
             }
         }
-        // A guest that runs for ever does so until the end, and so long is nothing over.
+        // A guest that runs for ever does so until the end, a CronJob is one until then even if it is suspended, and so long
+        // is nothing over.
         if let Some(until) = self.until
-            && (self.guests.running() > 0 || self.next().is_some())
+            && (self.guests.running() > 0 || self.next().is_some() || self.has_cron_jobs())
         {
             self.t = self.t.max(until);
         }
@@ -182,6 +192,7 @@ impl<'a> World<'a> {
     /// Goes up, at the start and after a power cut.
     pub(super) fn boot(&mut self) -> Result<(), Trouble> {
         self.boot_at = None;
+        self.down_since = None;
         let store = MemoryStore::open(&self.disk);
         if let Some(stored) = stored_time(&store)? {
             let stored_t = stored.steady_ms - self.ahead;
@@ -210,6 +221,7 @@ impl<'a> World<'a> {
         self.note("", format!("the power goes for {}", length(down_for)), true)?;
         // Not closed: only what was committed is left.
         self.engine = None;
+        self.down_since = Some(self.wall());
         self.summary.told.crashes += 1;
         self.summary.told.interrupted += self.guests.power_cut() as u64;
         self.boot_at = Some(self.t.saturating_add(down_for));
@@ -219,7 +231,9 @@ impl<'a> World<'a> {
     /// The wall clock jumps.
     pub(super) fn step_clock(&mut self, step: i64) -> Result<(), Trouble> {
         self.stepped = self.stepped.saturating_add(step);
-        self.note("", format!("the clock jumps by {}", length(step)), false)
+        self.note("", format!("the clock jumps by {}", length(step)), false)?;
+        // Seen at once.
+        self.apply(Vec::new(), VecDeque::new()).map(drop)
     }
 
     fn end_guests(&mut self) -> Result<(), Trouble> {
@@ -285,6 +299,9 @@ impl<'a> World<'a> {
             self.tell_milestone(milestone)?;
         }
         self.tell_changes(applied.changes)?;
+        for entry in applied.ledger {
+            self.say(What::Ledger(entry))?;
+        }
         for effect in applied.effects {
             match effect {
                 Effect::Start(start) => self.start_guest(*start)?,
@@ -375,6 +392,14 @@ impl<'a> World<'a> {
         self.reader.as_ref()?.job(&ObjectKey::new(self.namespace.clone(), name))
     }
 
+    pub(super) fn cron_job(&self, name: &str) -> Option<Arc<CronJob>> {
+        self.reader.as_ref()?.cron_job(&ObjectKey::new(self.namespace.clone(), name))
+    }
+
+    fn has_cron_jobs(&self) -> bool {
+        self.reader.as_ref().is_some_and(|reader| !reader.cron_jobs("").0.is_empty())
+    }
+
     pub(super) fn wall(&self) -> Timestamp {
         let ms = self.start.as_millisecond().saturating_add(self.t).saturating_add(self.stepped);
         let nearest = if ms < 0 { Timestamp::MIN } else { Timestamp::MAX };
@@ -384,6 +409,16 @@ impl<'a> World<'a> {
     fn now(&self) -> Now {
         Now { wall: self.wall(), steady: Steady(self.t.saturating_add(self.ahead)) }
     }
+}
+
+/// A clock that says less was not set. Of a scenario in the past, what a device of its time would say.
+fn not_before(start: Timestamp) -> Timestamp {
+    let real = clock::not_before();
+    if start >= real {
+        return real;
+    }
+    let of_its_time = start.as_millisecond().saturating_sub(BUILT_BEFORE_MS);
+    Timestamp::from_millisecond(of_its_time).unwrap_or(start)
 }
 
 /// What happens next, and when.

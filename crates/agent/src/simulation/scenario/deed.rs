@@ -25,12 +25,12 @@ pub(in crate::simulation) enum Deed {
     Apply { manifest: Manifest, owned_by: Option<(Kind, String)> },
     Patch { target: Target, merge: Node },
     Delete { target: Target, propagation: Option<Propagation>, grace_seconds: Option<i64> },
-    Trigger { cron_job: String },
+    Trigger { cron_job: String, name: String },
     Crash { down_for: i64 },
     Clock { step: i64 },
     AddImage(ImageRef),
     RemoveImage(ImageRef),
-    RemoveZone,
+    RemoveZone(String),
     Condition { pod: NthPod, condition: Condition },
 }
 
@@ -150,7 +150,7 @@ fn deed(reading: &mut Reading, name: &str, value: &Value<'_>, action: &Fields<'_
             let fields = reading.map(value, &["cronJob", "name"])?;
             let cron_job = needed_text(reading, &fields, "cronJob");
             let name = needed_text(reading, &fields, "name");
-            name.and(cron_job).map(|cron_job| Deed::Trigger { cron_job })
+            Some(Deed::Trigger { cron_job: cron_job?, name: name? })
         }
         "crash" => {
             let fields = reading.map(value, &["for"])?;
@@ -180,7 +180,7 @@ fn deed(reading: &mut Reading, name: &str, value: &Value<'_>, action: &Fields<'_
             if !is_zone_name(&zone) {
                 reading.impossible(value, "must be the name of a time zone, such as `Europe/Berlin`");
             }
-            Some(Deed::RemoveZone)
+            Some(Deed::RemoveZone(zone))
         }
         _ => condition(reading, value),
     }

@@ -17,23 +17,24 @@ fn a_scenario_may_say_nothing() {
     check(
         "{}",
         expect![[r#"
-        Scenario {
-            start: 2027-01-15T08:00:00Z,
-            until: None,
-            seed: 0,
-            node: NodeSpec {
-                name: "edge-1",
-                cpu_millis: 2000,
-                memory_bytes: 1073741824,
-                pods: 110,
-                labels: {},
-            },
-            images: None,
-            objects: [],
-            rules: [],
-            actions: [],
-        }
-    "#]],
+            Scenario {
+                start: 2027-01-15T08:00:00Z,
+                until: None,
+                seed: 0,
+                node: NodeSpec {
+                    name: "edge-1",
+                    cpu_millis: 2000,
+                    memory_bytes: 1073741824,
+                    pods: 110,
+                    time_zone: "UTC",
+                    labels: {},
+                },
+                images: None,
+                objects: [],
+                rules: [],
+                actions: [],
+            }
+        "#]],
     );
 }
 

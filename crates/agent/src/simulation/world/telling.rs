@@ -9,10 +9,12 @@ use api::pb::k8s::meta::v1::{ObjectMeta, Status};
 use api::pb::wick::v1::simulation_entry::What;
 use api::pb::wick::v1::simulation_object::Object as SimulatedObject;
 use api::pb::wick::v1::{
-    SimulationChange, SimulationEntry, SimulationNote, SimulationObject, SimulationRefusal, WatchEventType,
+    LedgerEntry, SimulationChange, SimulationEntry, SimulationNote, SimulationObject, SimulationRefusal,
+    WatchEventType,
 };
 use engine::store::{MemoryStore, Store};
 use engine::{Change, Milestone, Object, ObjectKey, StoredRecord};
+use sched::cron_job::{Clock, Gap, Missed, Reason};
 
 use super::World;
 use crate::simulation::Trouble;
@@ -67,13 +69,24 @@ impl World<'_> {
             Milestone::JobDeleted { key } => {
                 self.note(&format!("job/{}", key.name), "deleted".to_owned(), false)
             }
-            Milestone::CronJobCreated { .. }
-            | Milestone::CronJobDeleted { .. }
-            | Milestone::SlotStarted { .. }
-            | Milestone::SlotsMissed { .. }
-            | Milestone::Clock(_)
-            | Milestone::ImageStored { .. }
-            | Milestone::ImageDeleted { .. } => Ok(()),
+            Milestone::CronJobCreated { key, .. } => {
+                self.note(&format!("cronjob/{}", key.name), "created".to_owned(), false)
+            }
+            Milestone::CronJobDeleted { key } => {
+                self.note(&format!("cronjob/{}", key.name), "deleted".to_owned(), false)
+            }
+            Milestone::SlotStarted { key, slot, job, overlaps } => {
+                self.summary.slot_started(overlaps);
+                let text = format!("slot {slot} started {job}");
+                self.note(&format!("cronjob/{}", key.name), text, false)
+            }
+            Milestone::SlotsMissed { key, missed } => {
+                self.summary.slots_missed(missed.count, missed.why.name());
+                let Missed { first, last, count, why } = missed;
+                let text = format!("missed: {count} from {first} to {last} ({})", why.name());
+                self.note(&format!("cronjob/{}", key.name), text, true)
+            }
+            Milestone::Clock(_) | Milestone::ImageStored { .. } | Milestone::ImageDeleted { .. } => Ok(()),
         }
     }
 
@@ -90,7 +103,12 @@ impl World<'_> {
         self.note(&about, format!("{}: {}", event.reason, event.message), event.r#type == "Warning")
     }
 
-    pub(super) fn note(&mut self, about: &str, text: String, warning: bool) -> Result<(), Trouble> {
+    pub(in crate::simulation) fn note(
+        &mut self,
+        about: &str,
+        text: String,
+        warning: bool,
+    ) -> Result<(), Trouble> {
         self.say(What::Note(SimulationNote { about: about.to_owned(), text, warning }))
     }
 
@@ -100,8 +118,41 @@ impl World<'_> {
         self.say(What::Refused(SimulationRefusal { action, error: Some(error) }))
     }
 
+    /// Of slots that came due and did not start a Job, those of which the ledger has nothing yet.
+    fn tell_unrecorded(&mut self) -> Result<(), Trouble> {
+        let Some(reader) = &self.reader else { return Ok(()) };
+        let records = reader.cron_job_records()?;
+        let down = self.down_since.map(|from| Gap { from, until: self.wall(), why: Reason::AgentDown });
+        let gaps: Vec<Gap> = down.into_iter().collect();
+        let plausible = self.wall() >= self.config.not_before;
+        for record in records {
+            let clock = Clock { wall: self.wall(), plausible, gaps: &gaps };
+            let mut runs: Vec<LedgerEntry> = Vec::new();
+            for mut run in engine::unrecorded(&record, &*self.zones, &self.config.node_name, clock) {
+                // The last moments are no different where nobody was there to notice.
+                let first = run.first.as_ref().map_or(i64::MIN, |first| first.seconds);
+                let unseen = self.down_since.is_some_and(|down| first > down.as_second());
+                if unseen && run.reason == Reason::TooLate.name() {
+                    Reason::AgentDown.name().clone_into(&mut run.reason);
+                    if let Some(before) = runs.last_mut().filter(|before| before.reason == run.reason) {
+                        before.last = run.last;
+                        before.count += run.count;
+                        continue;
+                    }
+                }
+                runs.push(run);
+            }
+            for run in runs {
+                self.summary.slots_missed(run.count, &run.reason);
+                self.say(What::Ledger(run))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The end: what still exists, and the sums.
     pub(in crate::simulation) fn finish(&mut self) -> Result<(), Trouble> {
+        self.tell_unrecorded()?;
         if !self.brief {
             let events = match (&self.engine, &self.reader) {
                 (Some(_), Some(reader)) => reader.events("").0,
