@@ -73,6 +73,9 @@ fn lines_have_the_keys_of_the_format_in_its_order() {
             if let Some(object) = value.get("object") {
                 value["object"] = object["kind"].clone();
             }
+            if let Some(entry) = value.get("entry") {
+                value["entry"] = entry["type"].clone();
+            }
             if let Some(objects) = value.get("objects").and_then(Value::as_array) {
                 value["objects"] = objects.iter().map(|object| object["kind"].clone()).collect();
             }
@@ -90,6 +93,7 @@ fn lines_have_the_keys_of_the_format_in_its_order() {
         {"t":1.5,"time":"2026-03-08T06:00:01Z","type":"MODIFIED","kind":"Job","namespace":"default","name":"a","object":"Job"}
         {"t":1.5,"time":"2026-03-08T06:00:01Z","type":"MODIFIED","kind":"Pod","namespace":"default","name":"a-0-65jf9","object":"Pod"}
         {"t":1.5,"time":"2026-03-08T06:00:01Z","type":"ADDED","kind":"Event","namespace":"default","name":"a.0000000000100009","object":"Event"}
+        {"t":1.5,"type":"LEDGER","entry":"Finished"}
         {"t":2.0,"type":"REFUSED","action":1,"error":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"cronjobs.batch \"c\" not found","reason":"NotFound","details":{"name":"c","group":"batch","kind":"cronjobs"},"code":404}}
         {"type":"FINAL","t":2.0,"objects":["Job","Pod","Event","Event","Event","Event"]}
     "#]].assert_eq(&shown);
