@@ -1,6 +1,7 @@
 //! `wick` as people type it: what it prints, word for word, and its exit codes.
 
 mod changing;
+mod cron_jobs;
 mod doing;
 mod reading;
 mod refusing;
