@@ -144,8 +144,9 @@ pub(crate) fn run(told: &Told, resolved: Resolved) -> anyhow::Result<()> {
         }),
     };
     let settings = Settings { told, config, level };
+    let zones = agent.zones.clone();
     tokio.block_on(serve(settings, &notify, agent, socket, loopback, |done| {
-        engine_thread::spawn(engine, first, inbox, guests, clock, done)
+        engine_thread::spawn(engine, first, inbox, guests, clock, zones, done)
     }))
 }
 

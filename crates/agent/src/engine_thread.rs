@@ -5,6 +5,7 @@
 //! a record, so that the next start finds them interrupted.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use engine::{Applied, Engine, Event, GuestId, Rejected, Reply, Usage};
 use sched::{Exit, Millis, Steady};
 use tokio::sync::{oneshot, watch};
 use tonic::Status;
+use zones::Zones;
 
 use crate::clock::Clock;
 use crate::guests::Guests;
@@ -24,6 +26,9 @@ use crate::services::status;
 const BATCH: usize = 1024;
 /// A timer is served at most so late after a suspend, and a clock that was set is noticed so soon.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Zone data is looked at so often at most, and only while there are CronJobs and something else wakes the thread.
+const ZONES_EVERY: Millis = Millis::from_secs(60);
 
 /// To the engine's thread. Cheap to clone.
 #[derive(Clone)]
@@ -111,6 +116,7 @@ pub(crate) fn spawn(
     inbox: Inbox,
     guests: Guests,
     clock: Clock,
+    zones: Arc<Zones>,
     done: oneshot::Sender<anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let work = move || {
@@ -118,6 +124,8 @@ pub(crate) fn spawn(
             engine,
             guests,
             clock,
+            zones,
+            zones_seen: clock.now().steady,
             revision: inbox.revision,
             events: VecDeque::new(),
             replies: VecDeque::new(),
@@ -138,6 +146,9 @@ struct Worker {
     engine: Engine,
     guests: Guests,
     clock: Clock,
+    zones: Arc<Zones>,
+    /// When their data was last looked at.
+    zones_seen: Steady,
     revision: watch::Sender<u64>,
     /// What is to be taken in, and who waits for the answer to each; before those, who waits for what is being recorded.
     events: VecDeque<Event>,
@@ -169,6 +180,7 @@ impl Worker {
                 closing |= self.take(message);
             }
             closing |= self.stop_guests();
+            self.look_at_zones();
             let applied = self
                 .engine
                 .apply(&mut self.events, self.clock.now())
@@ -190,6 +202,25 @@ impl Worker {
         }
         self.guests.shutdown();
         self.engine.close().context("cannot close the store")
+    }
+
+    /// Zone data is updated under running programs, and devices are carried to other zones.
+    fn look_at_zones(&mut self) {
+        let now = self.clock.now().steady;
+        if now < self.zones_seen + ZONES_EVERY || !self.engine.has_cron_jobs() {
+            return;
+        }
+        self.zones_seen = now;
+        if self.zones.changed() {
+            tracing::info!(
+                time_zone = self.zones.local_name(),
+                source = self.zones.source(),
+                version = self.zones.version(),
+                "zone data changed"
+            );
+            self.events.push_back(Event::ZonesChanged);
+            self.replies.push_back(None);
+        }
     }
 
     /// Takes a message; true if it asks for the end.

@@ -10,6 +10,7 @@ mod manifests;
 mod node;
 mod page;
 mod pods;
+mod schedules;
 mod select;
 mod simulation;
 pub(crate) mod status;
@@ -25,6 +26,7 @@ use api::pb::wick::v1::job_service_server::JobServiceServer;
 use api::pb::wick::v1::manifest_service_server::ManifestServiceServer;
 use api::pb::wick::v1::node_service_server::NodeServiceServer;
 use api::pb::wick::v1::pod_service_server::PodServiceServer;
+use api::pb::wick::v1::schedule_service_server::ScheduleServiceServer;
 use api::pb::wick::v1::simulation_service_server::SimulationServiceServer;
 use engine::{ObjectKey, Reader};
 use runtime::Runtime;
@@ -78,6 +80,7 @@ pub(crate) async fn routes(agent: &Agent) -> anyhow::Result<(Routes, HealthRepor
         .add_service(ImageServiceServer::new(agent.clone()).max_decoding_message_size(REQUEST_MAX))
         .add_service(ManifestServiceServer::new(agent.clone()).max_decoding_message_size(REQUEST_MAX))
         .add_service(HistoryServiceServer::new(agent.clone()))
+        .add_service(ScheduleServiceServer::new(agent.clone()).max_decoding_message_size(REQUEST_MAX))
         .add_service(NodeServiceServer::new(agent.clone()))
         .add_service(SimulationServiceServer::new(agent.clone()).max_decoding_message_size(REQUEST_MAX))
         .add_service(health_service)
@@ -99,6 +102,7 @@ const SERVICES: &[&str] = &[
     "wick.v1.ImageService",
     "wick.v1.ManifestService",
     "wick.v1.HistoryService",
+    "wick.v1.ScheduleService",
     "wick.v1.NodeService",
     "wick.v1.SimulationService",
 ];

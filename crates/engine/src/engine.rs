@@ -380,6 +380,11 @@ impl Engine {
         [timers, self.pause.look_again_at()].into_iter().flatten().min()
     }
 
+    /// Whether anything goes by the device's zones.
+    pub fn has_cron_jobs(&self) -> bool {
+        !self.cron_jobs.is_empty()
+    }
+
     /// What was found when the store was opened.
     pub fn recovered(&self) -> Recovered {
         self.recovered

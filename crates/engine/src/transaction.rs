@@ -275,6 +275,7 @@ impl Engine {
         news.counts = Counts {
             guests_running: self.guests_running,
             pods_waiting: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
+            clock_plausible: self.clock.is_plausible(),
         };
         let Transaction { replies, effects, milestones, .. } = tx;
         Prepared { batch, needs_writing, news, replies, effects, milestones, ledger }

@@ -139,13 +139,15 @@ pub(crate) struct LedgerNow {
     pub(crate) active_jobs: BTreeSet<String>,
 }
 
-/// What the node is doing, in numbers.
+/// What the node is doing, in numbers, and whether it knows the time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Guests that run.
     pub guests_running: u32,
     /// Pods that wait for room.
     pub pods_waiting: u32,
+    /// Whether the clock is believed, as it was last looked at.
+    pub clock_plausible: bool,
 }
 
 /// A part of a list.

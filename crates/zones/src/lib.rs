@@ -166,14 +166,20 @@ impl Zones {
         if !names::is_name(name) {
             return None;
         }
-        if let Some(zone) = self.read(|known| known.zones.get(name).map(|(_, zone)| zone.clone())) {
+        // What was looked for in vain may have appeared since; what was found goes on until the change is noticed.
+        let known = self.read(|known| {
+            let (stamp, zone) = known.zones.get(name)?;
+            (zone.is_some() || stamp.holds()).then(|| zone.clone())
+        });
+        if let Some(zone) = known {
             return zone;
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let (stamp, zone) = find(known.device.as_ref(), name);
         let missing = known.zones.values().filter(|(_, zone)| zone.is_none()).count();
         if zone.is_some() || missing < MISSING_MAX {
-            known.zones.insert(name.to_owned(), (stamp, zone.clone()));
+            // What is known already stays, so that the change is noticed.
+            known.zones.entry(name.to_owned()).or_insert((stamp, zone.clone()));
         }
         zone
     }

@@ -46,7 +46,7 @@ impl NodeService for Agent {
             time_zone: self.zones.local_name(),
             time_zone_source: self.zones.source(),
             time_zone_version: self.zones.version(),
-            ..Node::default()
+            clock_plausible: counts.clock_plausible,
         };
         Ok(Response::new(NodeServiceGetResponse { node: Some(node) }))
     }

@@ -9,6 +9,8 @@ use sched::cron_job::Zones;
 use super::{annotations, check, state, zone};
 use crate::field_error::FieldErrors;
 use crate::job::Grants;
+use crate::kind::Object;
+use crate::metadata;
 use crate::pb::k8s::batch::v1::CronJob;
 use crate::pb::wick::v1::{self, PreviewedSlot, ScheduleServiceNextResponse, ScheduleText};
 use crate::time;
@@ -122,6 +124,8 @@ impl Asked {
             return None;
         }
         let mut cron_job = cron_job.clone();
+        // Its splay depends on the namespace it would be in.
+        metadata::place(cron_job.metadata_mut());
         if let Some(spec) = &mut cron_job.spec {
             spec.time_zone.get_or_insert_with(|| "UTC".to_owned());
         }

@@ -25,6 +25,10 @@ pub(crate) fn page(node: &Node, clock: &Clock) -> Sheet {
             if node.time_zone_version.is_empty() { "version unknown" } else { &node.time_zone_version };
         sheet.pair(0, "Time Zone", format!("{} ({}, {version})", node.time_zone, node.time_zone_source));
     }
+    // An agent that tells of no zone tells nothing of its clock either.
+    if !node.time_zone.is_empty() && !node.clock_plausible {
+        sheet.pair(0, "Clock", "not plausible: no slot starts a Job until it is set");
+    }
     sheet.pair(0, "Guests", format!("{} of {} run", node.guests_running, node.guest_slots));
     sheet.pair(0, "Pods Waiting", node.pods_waiting.to_string());
     sheet.head(0, "Allocatable");
@@ -78,6 +82,7 @@ mod tests {
             time_zone: "Europe/Berlin".to_owned(),
             time_zone_source: "/usr/share/zoneinfo".to_owned(),
             time_zone_version: "2026b".to_owned(),
+            clock_plausible: true,
             ..Node::default()
         };
         expect![[r#"
