@@ -13,6 +13,8 @@ mod agent_life;
 mod bad_images;
 mod bad_manifests;
 mod cli;
+mod cron_jobs;
+mod cron_kill;
 mod data_dir;
 mod deletion;
 mod environment;

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use api::pb::k8s::batch::v1::Job;
+use api::pb::wick::v1::cron_job_service_client::CronJobServiceClient;
 use api::pb::wick::v1::event_service_client::EventServiceClient;
+use api::pb::wick::v1::history_service_client::HistoryServiceClient;
 use api::pb::wick::v1::image_service_client::ImageServiceClient;
 use api::pb::wick::v1::image_service_push_request::Part;
 use api::pb::wick::v1::job_service_client::JobServiceClient;
@@ -55,6 +57,16 @@ impl Client {
     /// Jobs.
     pub fn jobs(&self) -> JobServiceClient<Channel> {
         JobServiceClient::new(self.channel.clone())
+    }
+
+    /// CronJobs.
+    pub fn cron_jobs(&self) -> CronJobServiceClient<Channel> {
+        CronJobServiceClient::new(self.channel.clone())
+    }
+
+    /// The ledger.
+    pub fn history(&self) -> HistoryServiceClient<Channel> {
+        HistoryServiceClient::new(self.channel.clone())
     }
 
     /// Pods.

@@ -4,7 +4,8 @@
 
 use std::path::Path;
 
-use api::pb::k8s::batch::v1::Job;
+use api::manifest::Object;
+use api::pb::k8s::batch::v1::{CronJob, Job};
 use serde_json::{Value, json};
 
 use crate::programs;
@@ -39,6 +40,16 @@ pub fn endless(name: &str) -> Value {
     work(name, 600_000)
 }
 
+/// A CronJob whose Jobs are like this one.
+pub fn cron_job(name: &str, schedule: &str, job: &Value) -> Value {
+    json!({
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": name},
+        "spec": {"schedule": schedule, "jobTemplate": {"spec": job["spec"]}},
+    })
+}
+
 /// The Pod's part of a Job.
 pub fn pod(job: &mut Value) -> &mut Value {
     &mut job["spec"]["template"]["spec"]
@@ -71,9 +82,24 @@ fn push(list: &mut Value, item: Value) {
 
 /// The Job as a generated client sends it.
 pub fn message(job: &Value) -> Job {
-    let documents = api::manifest::parse(&job.to_string()).expect("JSON is YAML");
+    match object(job) {
+        Object::Job(job) => *job,
+        Object::CronJob(_) => panic!("not a Job: {job}"),
+    }
+}
+
+/// The CronJob as a generated client sends it.
+pub fn cron_job_message(cron_job: &Value) -> CronJob {
+    match object(cron_job) {
+        Object::CronJob(cron_job) => *cron_job,
+        Object::Job(_) => panic!("not a CronJob: {cron_job}"),
+    }
+}
+
+fn object(manifest: &Value) -> Object {
+    let documents = api::manifest::parse(&manifest.to_string()).expect("JSON is YAML");
     match documents.into_iter().next().map(|document| document.object) {
-        Some(Ok(api::manifest::Object::Job(job))) => *job,
-        other => panic!("not a Job: {other:?}"),
+        Some(Ok(object)) => object,
+        other => panic!("not an object: {other:?}"),
     }
 }

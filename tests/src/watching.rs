@@ -31,6 +31,25 @@ impl Client {
         }
     }
 
+    /// Waits until no Job has this name.
+    pub async fn job_gone(&self, name: &str) {
+        let request = JobServiceWatchRequest { filter: Some(named(name)), since_revision: None };
+        let gone = timeout(PATIENCE, async {
+            let mut watch = self.jobs().watch(request).await.expect("a watch").into_inner();
+            let mut there = false;
+            loop {
+                let change = watch.message().await.expect("a change").expect("a watch does not end");
+                match change.r#type() {
+                    WatchEventType::Bookmark if !there => return,
+                    WatchEventType::Bookmark => {}
+                    WatchEventType::Deleted => return,
+                    _ => there = true,
+                }
+            }
+        });
+        assert!(gone.await.is_ok(), "job `{name}` is still there after {PATIENCE:?}");
+    }
+
     /// The Pods of a Job by name, once all of them together are as `wanted`.
     pub async fn pods_when(&self, job: &str, mut wanted: impl FnMut(&[Pod]) -> bool) -> Vec<Pod> {
         let request = PodServiceWatchRequest { filter: Some(pods_of(job)), since_revision: None };

@@ -62,6 +62,15 @@ impl Pending {
             Err(_) => Err(Status::unavailable("the agent is going down")),
         }
     }
+
+    /// The same for an object that is new: what is wrong with it is told under its name, and not as wrong with a change.
+    pub(crate) async fn answer_about_new(self, what: &str) -> Result<Reply, Status> {
+        match self.0.await {
+            Ok(Err(Rejected::Invalid(errors))) => Err(status::invalid(what, &errors)),
+            Ok(reply) => reply.map_err(status::rejected),
+            Err(_) => Err(Status::unavailable("the agent is going down")),
+        }
+    }
 }
 
 impl EngineHandle {

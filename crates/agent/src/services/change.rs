@@ -65,9 +65,15 @@ pub(super) async fn write<T: Written>(
     dry_run: bool,
 ) -> Result<(T, Vec<String>), Status> {
     let needed = || status::field(T::FIELD, &format!("needed; give the {}", T::KIND.kind));
-    let new = check(agent, object.ok_or_else(needed)?)?;
+    let object = object.ok_or_else(needed)?;
+    let what = matches!(mode, WriteMode::Create).then(|| called(&object));
+    let new = check(agent, object)?;
     let warnings = new.warnings().to_vec();
-    let reply = agent.engine.send(T::write(Box::new(new), mode, dry_run)).answer().await?;
+    let pending = agent.engine.send(T::write(Box::new(new), mode, dry_run));
+    let reply = match what {
+        Some(what) => pending.answer_about_new(&what).await?,
+        None => pending.answer().await?,
+    };
     let (object, _) = answered(reply)?;
     Ok((object, warnings))
 }
