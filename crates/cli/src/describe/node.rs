@@ -83,7 +83,6 @@ mod tests {
             time_zone_source: "/usr/share/zoneinfo".to_owned(),
             time_zone_version: "2026b".to_owned(),
             clock_plausible: true,
-            ..Node::default()
         };
         expect![[r#"
             Name:           gate
