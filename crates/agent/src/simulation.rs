@@ -26,6 +26,7 @@ use engine::store::StoreError;
 use jiff::Timestamp;
 
 use self::scenario::{Deed, Manifest, Scenario};
+pub(crate) use self::world::Bounds;
 use self::world::{Given, World};
 use self::zones::WorldZones;
 
@@ -46,6 +47,8 @@ pub(crate) struct Simulation {
     pub(crate) grants: Arc<Grants>,
     /// Objects are left out of what is told.
     pub(crate) brief: bool,
+    /// How far it may go.
+    pub(crate) bounds: Bounds,
 }
 
 /// Why a simulation came to no end.
@@ -73,13 +76,13 @@ impl From<StoreError> for Trouble {
 
 /// Makes a simulation, and tells what happens in it. What is told ends with a `final`, or with trouble.
 pub(crate) fn run(simulation: Simulation, tell: &mut Told<'_>) -> Result<(), Trouble> {
-    let Simulation { scenario, now, namespace, current, grants, brief } = simulation;
+    let Simulation { scenario, now, namespace, current, grants, brief, bounds } = simulation;
     let mut scenario = Scenario::read(&scenario, now, current.is_some()).map_err(Trouble::Scenario)?;
     let zones = Arc::new(world_zones(&scenario.node.time_zone)?);
     let current = current.unwrap_or_default();
     let images = existing_images(&scenario, &current);
     let objects = std::mem::take(&mut scenario.objects);
-    let mut world = World::new(&mut scenario, Given { grants, zones, namespace, brief }, tell);
+    let mut world = World::new(&mut scenario, Given { grants, zones, namespace, brief, bounds }, tell);
     world.boot()?;
     world.add_images(&images)?;
     world.apply_first(&objects)?;

@@ -33,6 +33,8 @@ pub struct Limits {
     pub ledger_bytes: u64,
     /// Names of images; all of one digest must fit in one commit, to be deleted together.
     pub images: usize,
+    /// Of Events only those are made that warn, or tell of a rest: for simulations of which only the outline is shown.
+    pub few_events: bool,
 }
 
 impl Default for Limits {
@@ -47,6 +49,7 @@ impl Default for Limits {
             ledger_age: Millis::from_secs(30 * 24 * 3600),
             ledger_bytes: 64 << 20,
             images: 500,
+            few_events: false,
         }
     }
 }

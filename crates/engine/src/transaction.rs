@@ -335,7 +335,11 @@ impl Engine {
     }
 
     fn record_notes(&mut self, notes: Vec<Note<'static>>, now: Now, news: &mut News) {
+        let few = self.config.limits.few_events;
         for note in notes {
+            if few && !note.warning && !["Suspended", "Resumed"].contains(&note.reason) {
+                continue;
+            }
             if !self.recorder.allows(&note, now.steady) {
                 continue;
             }

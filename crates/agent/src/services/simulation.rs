@@ -19,7 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{Agent, status};
-use crate::simulation::{self, Simulation, Trouble};
+use crate::simulation::{self, Bounds, Simulation, Trouble};
 
 /// Simulations that may go on at the same time.
 pub(crate) const AT_ONCE: usize = 2;
@@ -52,6 +52,7 @@ impl SimulationService for Agent {
             current: from_current.then(|| self.unfinished_jobs()),
             grants: self.live.grants(),
             brief,
+            bounds: Bounds::default(),
         };
         let (sender, receiver) = mpsc::channel(WAITING);
         let work = move || {

@@ -19,6 +19,7 @@ fn play(scenario: &str, brief: bool) -> (Vec<SimulationEntry>, Result<(), Troubl
         current: None,
         grants: Arc::default(),
         brief,
+        bounds: Bounds::default(),
     };
     let mut told = Vec::new();
     let played = run(simulation, &mut |entry| {

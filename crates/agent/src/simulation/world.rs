@@ -1,5 +1,6 @@
 //! The world: one engine on a disk of memory, a clock that goes from one thing that happens to the next, and the guests.
 
+mod digest;
 mod telling;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -19,6 +20,7 @@ use jiff::Timestamp;
 use sched::node::Room;
 use sched::{Now, Steady};
 
+use self::digest::Digest;
 use self::telling::key;
 use super::guests::{Ended, Guests, PodFacts};
 use super::scenario::{Action, NodeSpec, Scenario};
@@ -27,10 +29,10 @@ use super::zones::WorldZones;
 use super::{Told, Trouble};
 use crate::clock;
 
-/// The most commits a world may take.
-pub(super) const STEPS_MAX: u64 = 5_000_000;
-/// The most that may be stored in it, in bytes.
-pub(super) const DISK_MAX: usize = 128 << 20;
+/// What is kept of the ledger: it is told as it is written, and nobody asks for it later.
+const LEDGER_BYTES: u64 = 1 << 20;
+/// Of so many Jobs that have gone it is remembered which Pods they made.
+const GONE_MAX: usize = 1_000;
 /// Names of images it knows: those of a whole scenario.
 const IMAGES_MAX: usize = 200_000;
 /// The device of a scenario that starts before this program was made was made so long before it: a year.
@@ -68,6 +70,10 @@ pub(super) struct World<'a> {
     pub(super) grants: Arc<Grants>,
     pub(super) namespace: String,
     brief: bool,
+    bounds: Bounds,
+    digest: Digest,
+    /// Jobs that have gone, the last of them; what is remembered of those before is forgotten.
+    gone: VecDeque<(ObjectKey, String)>,
     tell: &'a mut Told<'a>,
     /// Nothing is told before the objects of the start are there: a refusal among them ends it all.
     kept_back: Option<Vec<SimulationEntry>>,
@@ -87,6 +93,22 @@ pub(super) struct Given {
     pub(super) zones: Arc<WorldZones>,
     pub(super) namespace: String,
     pub(super) brief: bool,
+    pub(super) bounds: Bounds,
+}
+
+/// How far a world may go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// The most commits.
+    pub(crate) steps: u64,
+    /// The most that may be stored in it, in bytes.
+    pub(crate) bytes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds { steps: 5_000_000, bytes: 128 << 20 }
+    }
 }
 
 impl<'a> World<'a> {
@@ -100,7 +122,12 @@ impl<'a> World<'a> {
                 fresh_instance_id: format!("{:032x}", scenario.seed),
                 node_labels: labels,
                 allocatable: Room { pods, guests: u32::MAX, cpu_millis, memory_bytes },
-                limits: Limits { images: IMAGES_MAX, ..Limits::default() },
+                limits: Limits {
+                    images: IMAGES_MAX,
+                    ledger_bytes: LEDGER_BYTES,
+                    few_events: given.brief,
+                    ..Limits::default()
+                },
                 zones: given.zones.clone(),
                 not_before: not_before(scenario.start),
             },
@@ -124,6 +151,9 @@ impl<'a> World<'a> {
             grants: given.grants,
             namespace: given.namespace,
             brief: given.brief,
+            bounds: given.bounds,
+            digest: Digest::default(),
+            gone: VecDeque::new(),
             tell,
             kept_back: Some(Vec::new()),
         }
@@ -149,6 +179,7 @@ impl<'a> World<'a> {
                 break;
             }
             self.t = self.t.max(next.at());
+            self.tell_digest(false)?;
             match next {
                 Next::Boot(_) => self.boot()?,
                 Next::Exits(_) => self.end_guests()?,
@@ -167,7 +198,7 @@ impl<'a> World<'a> {
         {
             self.t = self.t.max(until);
         }
-        Ok(())
+        self.tell_digest(true)
     }
 
     /// What happens next. At the same time: ends of guests before timers, timers before actions.
@@ -265,14 +296,15 @@ impl<'a> World<'a> {
         let mut replies = Vec::new();
         loop {
             self.steps += 1;
-            if self.steps > STEPS_MAX {
+            let Bounds { steps, bytes } = self.bounds;
+            if self.steps > steps {
                 return Err(Trouble::Limit(format!(
-                    "the scenario goes on after {STEPS_MAX} commits, the most a simulation may take; `until` ends it earlier"
+                    "the scenario goes on after {steps} commits, the most a simulation may take; `until` ends it earlier"
                 )));
             }
-            if self.disk.bytes() > DISK_MAX {
+            if self.disk.bytes() > bytes {
                 return Err(Trouble::Limit(format!(
-                    "the scenario's objects take more than {DISK_MAX} bytes, the most a simulation may store"
+                    "the scenario's objects take more than {bytes} bytes, the most a simulation may store"
                 )));
             }
             let now = self.now();
@@ -280,7 +312,9 @@ impl<'a> World<'a> {
             let Some(engine) = &mut self.engine else { return Ok(replies) };
             let mut applied = engine.apply(&mut events, now)?;
             for _ in events.len()..before {
-                if let Some(exit) = exits.pop_front() {
+                if let Some(exit) = exits.pop_front()
+                    && !self.is_counted(&exit)
+                {
                     self.say(exit)?;
                 }
             }
@@ -299,8 +333,10 @@ impl<'a> World<'a> {
             self.tell_milestone(milestone)?;
         }
         self.tell_changes(applied.changes)?;
-        for entry in applied.ledger {
-            self.say(What::Ledger(entry))?;
+        if !self.brief {
+            for entry in applied.ledger {
+                self.say(What::Ledger(entry))?;
+            }
         }
         for effect in applied.effects {
             match effect {
@@ -331,12 +367,22 @@ impl<'a> World<'a> {
         };
         self.guests.start(start.guest, guest.clone(), &facts, self.t);
         self.summary.started(restarts > 0, self.guests.running(), self.wall());
+        if self.digest.counts() && facts.cron_job.is_some() {
+            return Ok(());
+        }
         let (args, env) = if self.brief {
             (Vec::new(), BTreeMap::new())
         } else {
             (plan.args.clone(), plan.env.iter().cloned().collect())
         };
         self.say(What::Started(SimulationStart { guest: Some(guest), args, env }))
+    }
+
+    /// Whether a guest's end is counted, and not told.
+    fn is_counted(&self, what: &What) -> bool {
+        let What::Ended(SimulationExit { guest: Some(guest), .. }) = what else { return false };
+        self.digest.counts()
+            && self.is_of_cron_job(&ObjectKey::new(guest.namespace.clone(), guest.job.clone()))
     }
 
     /// Keeps what rules and actions may ask for.
@@ -349,6 +395,18 @@ impl<'a> World<'a> {
                 let facts = JobFacts { name: meta.name.clone(), cron_job, pods: Vec::new() };
                 self.jobs.insert(meta.uid.clone(), facts);
                 self.job_uids.insert(key(Some(meta)), meta.uid.clone());
+            }
+            Object::Job(job) if kind == WatchEventType::Deleted => {
+                let Some(meta) = &job.metadata else { return };
+                self.gone.push_back((key(Some(meta)), meta.uid.clone()));
+                if self.gone.len() > GONE_MAX
+                    && let Some((key, uid)) = self.gone.pop_front()
+                {
+                    self.jobs.remove(&uid);
+                    if self.job_uids.get(&key) == Some(&uid) {
+                        self.job_uids.remove(&key);
+                    }
+                }
             }
             Object::Pod(pod) => {
                 let Some(meta) = &pod.metadata else { return };

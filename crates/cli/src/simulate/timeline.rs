@@ -180,6 +180,18 @@ impl Timeline {
         }
         let began = self.began.unwrap_or_default().strftime("%Y-%m-%d %H:%M:%S");
         writeln!(out, "Simulated   {} from {began} UTC, {} commits", length(self.t_ms), end.commits)?;
+        if end.slots > 0 || end.triggered > 0 {
+            let missed: u64 = end.slots_missed.values().sum();
+            writeln!(
+                out,
+                "Slots       {} due, {} started, {missed} missed{}; {} overlapped; {} Jobs started by hand",
+                end.slots,
+                end.slots_started,
+                reasons(&end.slots_missed),
+                end.overlaps,
+                end.triggered
+            )?;
+        }
         writeln!(
             out,
             "Jobs        {} created, {} completed, {failed} failed{}",

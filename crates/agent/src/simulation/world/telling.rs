@@ -14,6 +14,7 @@ use api::pb::wick::v1::{
 };
 use engine::store::{MemoryStore, Store};
 use engine::{Change, Milestone, Object, ObjectKey, StoredRecord};
+use sched::clock::ClockNews;
 use sched::cron_job::{Clock, Gap, Missed, Reason};
 
 use super::World;
@@ -59,17 +60,29 @@ impl World<'_> {
         match milestone {
             Milestone::JobCreated { key, .. } => {
                 self.summary.told.jobs_created += 1;
+                // Of one that a slot started the slot tells.
+                let job = self.reader.as_ref().and_then(|reader| reader.job(&key));
+                if job.is_some_and(|job| api::cron_job::scheduled_slot(&job).is_some()) {
+                    return Ok(());
+                }
                 self.note(&format!("job/{}", key.name), "created".to_owned(), false)
             }
             Milestone::JobFinished { key, reason, failed } => {
                 self.summary.job_ended(reason, failed);
+                if self.digest.counts() && self.is_of_cron_job(&key) {
+                    self.digest.job_ended(reason, failed);
+                    return Ok(());
+                }
                 let text = if failed { format!("failed: {reason}") } else { "completed".to_owned() };
                 self.note(&format!("job/{}", key.name), text, failed)
             }
+            // That old Jobs of a CronJob go is as it should be.
+            Milestone::JobDeleted { key } if self.is_of_cron_job(&key) => Ok(()),
             Milestone::JobDeleted { key } => {
                 self.note(&format!("job/{}", key.name), "deleted".to_owned(), false)
             }
             Milestone::CronJobCreated { key, .. } => {
+                self.expect_slots(&key);
                 self.note(&format!("cronjob/{}", key.name), "created".to_owned(), false)
             }
             Milestone::CronJobDeleted { key } => {
@@ -77,16 +90,49 @@ impl World<'_> {
             }
             Milestone::SlotStarted { key, slot, job, overlaps } => {
                 self.summary.slot_started(overlaps);
-                let text = format!("slot {slot} started {job}");
-                self.note(&format!("cronjob/{}", key.name), text, false)
+                if self.digest.counts() {
+                    self.digest.slot_started();
+                    return Ok(());
+                }
+                let beside = if overlaps { ", beside an earlier one" } else { "" };
+                self.note(
+                    &format!("cronjob/{}", key.name),
+                    format!("slot {slot} starts {job}{beside}"),
+                    false,
+                )
             }
             Milestone::SlotsMissed { key, missed } => {
                 self.summary.slots_missed(missed.count, missed.why.name());
+                let of_device = matches!(
+                    missed.why,
+                    Reason::AgentDown
+                        | Reason::ClockNotPlausible
+                        | Reason::JumpedOver
+                        | Reason::UnknownTimeZone
+                );
+                if self.digest.counts() {
+                    self.digest.slots_missed(&missed);
+                    if !of_device {
+                        return Ok(());
+                    }
+                }
                 let Missed { first, last, count, why } = missed;
-                let text = format!("missed: {count} from {first} to {last} ({})", why.name());
-                self.note(&format!("cronjob/{}", key.name), text, true)
+                let slots = if count == 1 {
+                    format!("slot {first}")
+                } else {
+                    format!("{count} slots, {first} to {last}")
+                };
+                self.note(&format!("cronjob/{}", key.name), format!("missed {}: {slots}", why.name()), true)
             }
-            Milestone::Clock(_) | Milestone::ImageStored { .. } | Milestone::ImageDeleted { .. } => Ok(()),
+            Milestone::Clock(ClockNews::Plausible { .. }) => {
+                self.note("", "the clock is set: slots start Jobs".to_owned(), false)
+            }
+            Milestone::Clock(ClockNews::Implausible) => {
+                self.note("", "the clock is not set: no slot starts a Job".to_owned(), true)
+            }
+            Milestone::Clock(ClockNews::Stepped { .. })
+            | Milestone::ImageStored { .. }
+            | Milestone::ImageDeleted { .. } => Ok(()),
         }
     }
 
@@ -144,7 +190,9 @@ impl World<'_> {
             }
             for run in runs {
                 self.summary.slots_missed(run.count, &run.reason);
-                self.say(What::Ledger(run))?;
+                if !self.brief {
+                    self.say(What::Ledger(run))?;
+                }
             }
         }
         Ok(())
