@@ -300,3 +300,78 @@ fn the_nodes_zone_is_that_of_cron_jobs_without_one() {
     "#]],
     );
 }
+
+/// The timeline of a scenario, and whether it came to its end.
+fn timeline(scenario: &str, bounds: Bounds) -> (Vec<String>, Result<(), Trouble>) {
+    let simulation = Simulation {
+        scenario: scenario.to_owned(),
+        now: jiff::Timestamp::UNIX_EPOCH,
+        namespace: "default".into(),
+        current: None,
+        grants: Arc::default(),
+        brief: true,
+        bounds,
+    };
+    let mut lines = Vec::new();
+    let played = run(simulation, &mut |entry| {
+        if let Some(What::Note(note)) = &entry.what {
+            lines.push(format!("{} {}: {}", entry.t_ms / 60_000, note.about, note.text));
+        }
+        ControlFlow::Continue(())
+    });
+    (lines, played)
+}
+
+#[test]
+fn slots_by_the_thousand_are_counted() {
+    let object = cron_job("a", "schedule: '*/5 * * * *', concurrencyPolicy: Forbid");
+    let rest = "guests: [{match: {cronJob: a}, run: 6m}]\nactions: [{at: 30h, crash: {for: 12h}}]";
+    let (lines, played) = timeline(&world("4d", &object, rest), Bounds::default());
+    played.unwrap();
+    expect![[r#"
+        0 cronjob/a: created
+        1080 cronjobs: the day before: 180 slots started, 35 missed (Forbidden 35); 179 Jobs completed
+        1800 : the power goes for 12h
+        2520 cronjobs: the day before: 120 slots started, 24 missed (Forbidden 24); 120 Jobs completed
+        2520 cronjob/a: missed AgentDown: 143 slots, 2026-03-09T12:05:00Z to 2026-03-09T23:55:00Z
+        2520 pod/a-29550955-drxj4: Interrupted: The agent or the device went down while it ran
+        3960 cronjobs: the day before: 239 slots started, 192 missed (AgentDown 143, Forbidden 49); 239 Jobs completed
+        5400 cronjobs: the day before: 240 slots started, 48 missed (Forbidden 48); 240 Jobs completed
+        5760 cronjobs: at last: 61 slots started, 13 missed (Forbidden 13); 61 Jobs completed
+    "#]].assert_eq(&(lines.join("\n") + "\n"));
+}
+
+#[test]
+fn a_world_goes_so_far_and_no_further() {
+    let object = cron_job("a", "schedule: '* * * * *'");
+    let scenario = world("1h", &object, "");
+    let (_, played) = timeline(&scenario, Bounds { steps: 50, ..Bounds::default() });
+    expect![[r#"
+        the scenario goes on after 50 commits, the most a simulation may take; `until` ends it earlier
+    "#]]
+    .assert_eq(&format!("{}\n", played.unwrap_err()));
+    let (_, played) = timeline(&scenario, Bounds { bytes: 5_000, ..Bounds::default() });
+    expect![[r#"
+        the scenario's objects take more than 5000 bytes, the most a simulation may store
+    "#]]
+    .assert_eq(&format!("{}\n", played.unwrap_err()));
+}
+
+#[test]
+fn a_world_that_nobody_watches_ends() {
+    let simulation = Simulation {
+        scenario: world("36500d", &cron_job("a", "schedule: '* * * * *'"), ""),
+        now: jiff::Timestamp::UNIX_EPOCH,
+        namespace: "default".into(),
+        current: None,
+        grants: Arc::default(),
+        brief: false,
+        bounds: Bounds::default(),
+    };
+    let mut left = 100;
+    let played = run(simulation, &mut |_| {
+        left -= 1;
+        if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(matches!(played, Err(Trouble::Gone)));
+}
