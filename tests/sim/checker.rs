@@ -9,15 +9,20 @@ use std::sync::Arc;
 use api::pb::k8s::batch::v1::{Job, JobCondition, JobStatus};
 use api::pb::k8s::core::v1::Pod;
 use api::pb::k8s::meta::v1::ObjectMeta;
-use engine::{Change, Effect, GuestId, Object, ObjectKey, Reader, StartGuest};
+use engine::{Applied, Change, Effect, GuestId, Limits, Object, ObjectKey, Reader, StartGuest};
 use fastrand::Rng;
+
+use crate::books::Books;
+use crate::device::Walls;
+use crate::zones::WorldZones;
 
 /// A promise that was broken, in words.
 pub(crate) type Broken = String;
 type Checked = Result<(), Broken>;
 
-#[derive(Default)]
 pub(crate) struct Checker {
+    /// CronJobs and the ledger.
+    pub(crate) books: Books,
     /// The last revision that was seen.
     revision: u64,
     /// Commits that were seen.
@@ -57,6 +62,19 @@ struct Tally {
 }
 
 impl Checker {
+    pub(crate) fn new(zones: WorldZones, limits: Limits) -> Checker {
+        Checker {
+            books: Books::new(zones, limits),
+            revision: 0,
+            commits: 0,
+            jobs: BTreeMap::new(),
+            pods: BTreeMap::new(),
+            started: BTreeSet::new(),
+            doomed: BTreeSet::new(),
+            tallies: BTreeMap::new(),
+        }
+    }
+
     /// Some Job that exists.
     pub(crate) fn any_job(&self, rng: &mut Rng) -> Option<Arc<Job>> {
         let at = rng.usize(0..self.jobs.len().max(1));
@@ -78,8 +96,10 @@ impl Checker {
     }
 
     /// One commit: its changes in order, then what it did outside.
-    pub(crate) fn commit(&mut self, changes: &[Change], effects: &[Effect]) -> Checked {
+    pub(crate) fn commit(&mut self, applied: &Applied, walls: Walls) -> Checked {
+        let (changes, effects) = (&applied.changes, &applied.effects);
         self.commits += 1;
+        self.books.commit(changes, &applied.ledger, walls)?;
         for change in changes {
             if change.revision <= self.revision {
                 return Err(format!("revision {} came after {}", change.revision, self.revision));
@@ -102,7 +122,6 @@ impl Checker {
                 }
                 (Some(Object::Job(job)), None) => self.job_gone(job)?,
                 (Some(Object::Pod(pod)), None) => self.pod_gone(pod)?,
-                // Nobody makes CronJobs here.
                 (_, Some(Object::CronJob(_) | Object::Event(_)))
                 | (Some(Object::CronJob(_) | Object::Event(_)), None)
                 | (None, None) => {}
@@ -146,7 +165,8 @@ impl Checker {
         };
         let expires = seen.object.spec.as_ref().is_some_and(|spec| spec.ttl_seconds_after_finished.is_some());
         let expired = expires && finished(&status(&seen.object));
-        if !expired && !self.doomed.contains(&meta.uid) {
+        let asked = self.doomed.contains(&meta.uid) || self.books.explains_end_of(&seen.object);
+        if !expired && !asked {
             return Err(format!("Job {key} went, and nobody had asked for that"));
         }
         Ok(())
@@ -238,6 +258,7 @@ impl Checker {
 
     /// When nothing is left to do at this time, statuses say what is there, and no more is there than was asked for.
     pub(crate) fn at_rest(&self, running: &BTreeMap<GuestId, String>) -> Checked {
+        self.books.at_rest()?;
         let mut live: BTreeMap<&str, (i32, i32)> = BTreeMap::new();
         let mut live_uids = BTreeSet::new();
         for seen in self.pods.values().filter(|seen| !is_over(phase(&seen.object))) {
@@ -307,7 +328,15 @@ impl Checker {
 
     /// After a crash: everything that was seen is there again, as it was or further on. What the commit in flight did is not
     /// known. Goes on from what is there.
-    pub(crate) fn reopened(&mut self, reader: &Reader, in_flight: bool, changes: &[Change]) -> Checked {
+    pub(crate) fn reopened(
+        &mut self,
+        reader: &Reader,
+        in_flight: bool,
+        applied: &Applied,
+        walls: Walls,
+    ) -> Checked {
+        let changes = &applied.changes;
+        self.books.reopened(reader, &applied.ledger, walls)?;
         let (jobs, _) = reader.jobs("");
         let (pods, _) = reader.pods("", |_| true).map_err(|error| error.to_string())?;
         let gone: BTreeSet<String> = changes
@@ -407,6 +436,7 @@ impl Checker {
 
     /// At the end of a world in which nothing is broken any more, nothing is left undone.
     pub(crate) fn all_done(&self) -> Checked {
+        self.books.every_end()?;
         for (key, seen) in &self.jobs {
             let spec = seen.object.spec.clone().unwrap_or_default();
             let elsewhere = spec.managed_by.as_deref().is_some_and(|by| by != "kubernetes.io/job-controller");
@@ -569,7 +599,15 @@ pub(crate) fn told(change: &Change) -> Option<String> {
         }
         (Some(Object::Job(job)), None) => format!("Job {} is gone", name(job.metadata.as_ref())),
         (Some(Object::Pod(pod)), None) => format!("Pod {} is gone", name(pod.metadata.as_ref())),
-        (_, Some(Object::CronJob(_) | Object::Event(_)))
-        | (Some(Object::CronJob(_) | Object::Event(_)) | None, None) => return None,
+        (_, Some(Object::CronJob(cron_job))) => {
+            let status = cron_job.status.clone().unwrap_or_default();
+            let active: Vec<_> = status.active.iter().map(|job| job.name.as_str()).collect();
+            let last = status.last_schedule_time.map(|at| at.seconds);
+            format!("CronJob {}: active {active:?}, last {last:?}", name(cron_job.metadata.as_ref()))
+        }
+        (Some(Object::CronJob(cron_job)), None) => {
+            format!("CronJob {} is gone", name(cron_job.metadata.as_ref()))
+        }
+        (_, Some(Object::Event(_))) | (Some(Object::Event(_)) | None, None) => return None,
     })
 }

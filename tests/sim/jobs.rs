@@ -15,10 +15,22 @@ pub(crate) struct Taste {
     pub(crate) plain: bool,
     /// The largest `parallelism` and `completions`.
     pub(crate) largest: u32,
+    /// CronJobs may be due every few minutes.
+    pub(crate) busy: bool,
 }
 
 /// A manifest; not every one is taken.
 pub(crate) fn manifest(name: &str, taste: Taste, rng: &mut Rng) -> String {
+    let spec = spec(name, taste, rng);
+    let mut metadata = json!({"name": name});
+    if rng.bool() {
+        metadata["labels"] = json!({"team": rng.u8(0..3).to_string()});
+    }
+    json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}).to_string()
+}
+
+/// What is asked of a Job.
+pub(crate) fn spec(name: &str, taste: Taste, rng: &mut Rng) -> Map<String, Value> {
     let never = rng.bool();
     let mut spec = Map::new();
     let mut set = |key: &str, value: Value| {
@@ -46,11 +58,7 @@ pub(crate) fn manifest(name: &str, taste: Taste, rng: &mut Rng) -> String {
     }
     let policy = if never { "Never" } else { "OnFailure" };
     set("template", json!({"metadata": {"labels": {"app": name}}, "spec": pod(policy, taste, rng)}));
-    let mut metadata = json!({"name": name});
-    if rng.bool() {
-        metadata["labels"] = json!({"team": rng.u8(0..3).to_string()});
-    }
-    json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}).to_string()
+    spec
 }
 
 fn fancy(set: &mut impl FnMut(&str, Value), indexed: bool, never: bool, completions: u32, rng: &mut Rng) {

@@ -9,16 +9,22 @@
 //! the world cannot do, it cannot find: a new event, effect or kind enters it in the same commit. The disk itself is not
 //! here; `cargo xtask powercut` cuts its power.
 
+mod books;
 mod checker;
 mod clients;
+mod cron_jobs;
 mod device;
 mod guests;
 mod jobs;
+mod lived;
+mod walk;
 mod world;
+mod zones;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use lived::Sum;
 use world::World;
 
 /// What is asked of it.
@@ -41,7 +47,7 @@ fn main() -> ExitCode {
     };
     let began = Instant::now();
     let mut told = Duration::ZERO;
-    let mut sum = world::Sum::default();
+    let mut sum = Sum::default();
     for seed in asked.seed.. {
         if began.elapsed() >= Duration::from_secs(asked.seconds) || sum.worlds >= asked.worlds {
             break;
@@ -89,7 +95,8 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Asked, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::world::{Sum, World};
+    use super::lived::Sum;
+    use super::world::World;
 
     /// Enough for every kind of event and fault to have happened many times; a longer search is `cargo xtask sim`.
     const WORLDS: u64 = 120;

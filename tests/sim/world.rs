@@ -1,86 +1,29 @@
 //! One world, from its seed to its rest.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
+mod ending;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use engine::store::{DiskRoom, Fault};
 use engine::{Applied, Change, Effect, Event, Limits, Outcome, Propagation, Rejected, Reply};
 use fastrand::Rng;
+use sched::Millis;
 
 use crate::checker::{self, Broken, Checker};
 use crate::clients::Ask;
-use crate::device::{Device, PowerWent};
+use crate::device::{BEGINNINGS, Device, PowerWent};
 use crate::guests::{Guests, Temper};
 use crate::jobs::{self, IMAGES, Taste};
+use crate::lived::Lived;
+use crate::zones::{self, WorldZones};
 
 type Job = api::pb::k8s::batch::v1::Job;
 
 const SECOND: i64 = 1000;
 const HOUR: i64 = 3600 * SECOND;
-/// A world that is well again comes to rest within this; the longest delay of a Job is ten minutes, and it may take many.
-const REST_WITHIN: i64 = 60 * 24 * HOUR;
 /// More commits at one instant are a loop.
 const COMMITS_AT_ONCE: u32 = 500;
-
-/// What happened in a world, counted; and its story, if that was wanted.
-#[derive(Default)]
-pub(crate) struct Lived {
-    counts: BTreeMap<&'static str, u64>,
-    pub(crate) story: Vec<String>,
-}
-
-/// What happened in many worlds.
-#[derive(Default)]
-pub(crate) struct Sum {
-    pub(crate) worlds: u64,
-    counts: BTreeMap<&'static str, u64>,
-}
-
-/// What must have happened in enough worlds, or they were not worlds.
-const KINDS: [&str; 17] = [
-    "commits",
-    "guests started",
-    "guests ended",
-    "power cuts",
-    "power cuts in a commit",
-    "clean stops",
-    "clock steps",
-    "boots in 1970",
-    "disk full",
-    "jobs created",
-    "jobs changed",
-    "jobs deleted",
-    "refused",
-    "repeated",
-    "Pods ended",
-    "Pods deleted",
-    "images deleted",
-];
-
-impl Sum {
-    pub(crate) fn add(&mut self, lived: &Lived) {
-        self.worlds += 1;
-        for (what, count) in &lived.counts {
-            *self.counts.entry(what).or_default() += count;
-        }
-    }
-
-    /// Kinds of happenings that there were none of.
-    pub(crate) fn misses(&self) -> Vec<&'static str> {
-        KINDS.into_iter().filter(|kind| !self.counts.contains_key(kind)).collect()
-    }
-}
-
-impl fmt::Display for Sum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} worlds, no promise broken", self.worlds)?;
-        for (what, count) in &self.counts {
-            write!(f, "; {count} {what}")?;
-        }
-        Ok(())
-    }
-}
 
 pub(crate) struct World {
     rng: Rng,
@@ -89,6 +32,7 @@ pub(crate) struct World {
     checker: Checker,
     temper: Temper,
     taste: Taste,
+    zones: WorldZones,
     /// What clients asked and were not answered.
     asked: VecDeque<Ask>,
     /// Faults happen.
@@ -105,6 +49,9 @@ impl World {
             jobs: rng.usize(3..40),
             live_pods: rng.usize(2..40),
             terminated_pods: rng.usize(0..60),
+            cron_jobs: rng.usize(1..6),
+            ledger_bytes: [48 << 10, 64 << 20][rng.usize(0..2)],
+            ledger_age: Millis([6, 30 * 24][rng.usize(0..2)] * HOUR),
             ..Limits::default()
         };
         let guests = rng.u32(3..30); // The largest Pod has three containers.
@@ -114,11 +61,14 @@ impl World {
             longest: [1, 30, 600][rng.usize(0..3)] * SECOND,
             unreliable: rng.bool(),
         };
-        let taste = Taste { plain: rng.bool(), largest: [2, 5, 20][rng.usize(0..3)] };
+        let taste = Taste { plain: rng.bool(), largest: [2, 5, 20][rng.usize(0..3)], busy: rng.bool() };
+        let zones = WorldZones::new(zones::NAMES[rng.usize(0..zones::NAMES.len())]);
+        let beginning = BEGINNINGS[rng.usize(0..BEGINNINGS.len())];
         let mut world = World {
-            device: Device::new(limits, guests),
+            device: Device::new(limits, guests, beginning, zones.clone()),
             guests: Guests::default(),
-            checker: Checker::default(),
+            checker: Checker::new(zones.clone(), limits),
+            zones,
             temper,
             taste,
             asked: VecDeque::new(),
@@ -130,6 +80,9 @@ impl World {
         match world.whole_life() {
             Ok(()) => {
                 world.count("Pods ended", u64::try_from(world.checker.pods_ended()).unwrap_or(0));
+                for (what, times) in std::mem::take(&mut world.checker.books.counts) {
+                    world.count(what, times);
+                }
                 Ok(world.lived)
             }
             Err(broken) => {
@@ -149,25 +102,12 @@ impl World {
         for _ in 0..self.rng.u32(20..200) {
             self.step()?;
         }
-        self.mend()?;
-        let until = self.device.time + REST_WITHIN;
-        while let Some(at) = self.next_happening().filter(|at| *at <= until) {
-            self.pass_until(at)?;
-        }
-        self.checker.all_done()?;
-        // Whoever starts again finds nothing to do.
-        let before = self.checker.all_jobs().count();
-        self.device.crash();
-        self.boot(false)?;
-        if self.checker.all_jobs().count() > before {
-            return Err("there are more Jobs after a start than before".to_owned());
-        }
-        self.checker.all_done()
+        self.end()
     }
 
     /// Something happens.
     fn step(&mut self) -> Result<(), Broken> {
-        match self.rng.u8(0..40) {
+        match self.rng.u8(0..46) {
             0..=14 => {
                 let read = self.checker.any_job(&mut self.rng);
                 let ask = Ask::any(&self.checker, self.taste, &mut self.rng);
@@ -184,7 +124,9 @@ impl World {
             15..=30 => {
                 // Time passes until something happens, or a while.
                 let while_ = self.rng.i64(0..120 * SECOND);
-                let next = self.next_happening().unwrap_or(self.device.time + while_);
+                let soon = self.device.time + 26 * HOUR; // A clock that nobody sets is waited for much longer.
+                let next = self.next_happening().filter(|at| *at < soon);
+                let next = next.unwrap_or(self.device.time + while_);
                 let at = if self.rng.bool() { next } else { next.min(self.device.time + while_) };
                 self.pass_until(at.max(self.device.time))
             }
@@ -228,46 +170,44 @@ impl World {
                 self.device.set_room(room);
                 self.settle()
             }
-            _ => {
+            39 => {
                 self.device.set_room(DiskRoom::Plenty);
                 self.settle()
             }
+            40 | 41 => {
+                let by = self.rng.i64(-5 * HOUR..5 * HOUR);
+                self.tell(|| {
+                    format!("the wall clock is set by {} s, and looked at a while later", by / SECOND)
+                });
+                self.count("clock steps", 1);
+                self.device.step_wall_clock(by);
+                self.device.time += self.rng.i64(0..60 * SECOND);
+                self.settle()
+            }
+            42 | 43 => {
+                let length = [10 * 60 * SECOND, 3 * HOUR, 50 * HOUR][self.rng.usize(0..3)];
+                let length = self.rng.i64(0..length);
+                self.tell(|| format!("the device sleeps for {} s", length / SECOND));
+                self.count("sleeps", 1);
+                self.device.time += length;
+                self.pass_until(self.device.time)
+            }
+            _ => self.zones_change(),
         }
     }
 
-    /// Everything that is broken is mended, and what waits is let go.
-    fn mend(&mut self) -> Result<(), Broken> {
-        self.tell(|| "all is mended".to_owned());
-        self.unwell = false;
-        self.device.set_room(DiskRoom::Plenty);
-        self.device.power_stays();
-        self.device.set_wall_clock_right();
-        self.temper = Temper { failing: self.temper.failing, endless: 0, longest: SECOND, unreliable: false };
-        // Guests whose ends were never told are found by a start.
-        self.device.crash();
-        self.guests.die(&mut self.rng);
-        self.boot(true)?;
-        self.guests.mend(self.device.time);
-        for name in IMAGES {
-            self.ask(Ask::PushImage { name })?;
+    /// What the device knows of time zones changes; it may notice only at its next start.
+    fn zones_change(&mut self) -> Result<(), Broken> {
+        let (what, moved) = self.zones.change(&mut self.rng);
+        self.tell(|| what);
+        self.count("zones changed", 1);
+        if let Some(moved) = moved {
+            self.checker.books.moved(moved);
         }
-        let waiting: Vec<_> = self
-            .checker
-            .all_jobs()
-            .filter_map(|job| {
-                let mut job = Job::clone(job);
-                let spec = job.spec.as_mut()?;
-                let waits = spec.suspend == Some(true) || spec.parallelism == Some(0);
-                spec.suspend = Some(false);
-                let elastic = spec.completion_mode.as_deref() == Some("Indexed");
-                if spec.parallelism == Some(0) && !(elastic && spec.completions == Some(0)) {
-                    spec.parallelism = Some(1);
-                }
-                job.metadata.as_mut()?.resource_version = String::new();
-                waits.then_some(Ask::Replace { job: Box::new(job), dry_run: false })
-            })
-            .collect();
-        waiting.into_iter().try_for_each(|ask| self.ask(ask))
+        if self.rng.u8(0..4) > 0 {
+            self.apply([Event::ZonesChanged].into(), &mut VecDeque::new())?;
+        }
+        Ok(())
     }
 
     /// When something happens next without anybody asking.
@@ -301,8 +241,11 @@ impl World {
             asks.push_back(Ask::any(&self.checker, self.taste, &mut self.rng));
         }
         let mut events = VecDeque::new();
-        asks.retain(|ask| ask.event().map(|event| events.push_back(event)).is_some());
+        asks.retain(|ask| ask.event(&self.zones).map(|event| events.push_back(event)).is_some());
         for ask in &asks {
+            if let Ask::DeleteCronJob { key, propagation } = ask {
+                self.checker.books.asked_to_go(key, *propagation != Propagation::Orphan);
+            }
             if let Ask::DeleteJob { key, .. } = ask
                 && let Some(job) = self.checker.job(key)
             {
@@ -350,13 +293,19 @@ impl World {
         if engine.next_wake(self.device.now()).is_some_and(|wake| wake <= self.device.now().steady) {
             return Err("there is nothing to do, and a timer that is due".to_owned());
         }
-        self.checker.at_rest(&self.guests.at_work(self.device.time))
+        self.checker.at_rest(&self.guests.at_work(self.device.time))?;
+        if self.rng.u8(0..8) > 0 {
+            return Ok(());
+        }
+        let (wall, attentive) = (self.device.wall(), self.device.has_plenty());
+        self.checker.books.every_slot(&self.device.cron_jobs(), wall, attentive)
     }
 
     fn committed(&mut self, applied: &Applied) -> Result<(), Broken> {
         self.count("commits", 1);
         self.tell_changes(&applied.changes);
-        self.checker.commit(&applied.changes, &applied.effects)
+        self.tell_ledger(applied);
+        self.checker.commit(applied, self.device.walls())
     }
 
     /// What is refused changes nothing; what is acknowledged is there.
@@ -423,8 +372,44 @@ impl World {
                     }
                 }
                 (Ask::DeleteImage { .. }, Ok(_)) => self.count("images deleted", 1),
-                _ => {}
+                _ => self.answered_about_cron_job(&ask, reply, asks.is_empty())?,
             }
+        }
+        Ok(())
+    }
+
+    /// `last` says that nobody asked for anything after it.
+    fn answered_about_cron_job(
+        &mut self,
+        ask: &Ask,
+        reply: &Result<Reply, Rejected>,
+        last: bool,
+    ) -> Result<(), Broken> {
+        let Some(key) = ask.cron_job(&self.zones) else { return Ok(()) };
+        let now = self.checker.books.get(&key).cloned();
+        match (ask, reply) {
+            (Ask::WriteCronJob { dry_run: false, .. }, Ok(Reply::CronJob { outcome, .. })) => {
+                self.count(
+                    if *outcome == Outcome::Created { "CronJobs created" } else { "CronJobs changed" },
+                    1,
+                );
+                if now.is_none() && !self.checker.books.may_go(&key) {
+                    return Err(format!("{ask:?} was acknowledged, and is not there"));
+                }
+            }
+            (Ask::ReplaceCronJob { dry_run: false, cron_job: wanted, .. }, Ok(_)) => {
+                self.count("CronJobs changed", 1);
+                if last && now.is_some_and(|now| now.spec != wanted.spec) {
+                    return Err(format!("{ask:?} was acknowledged, and is not what is there"));
+                }
+            }
+            (Ask::DeleteCronJob { propagation, .. }, Ok(_)) => {
+                self.count("CronJobs deleted", 1);
+                if *propagation == Propagation::Background && last && now.is_some() {
+                    return Err(format!("{ask:?} was acknowledged, and it is still there"));
+                }
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -486,6 +471,8 @@ impl World {
     }
 
     fn boot(&mut self, in_flight: bool) -> Result<(), Broken> {
+        let steady = self.device.now().steady.0;
+        self.checker.books.found(&self.device.ledger(), in_flight, steady)?;
         let Ok(applied) = self.device.boot()? else {
             self.count("power cuts in a commit", 1);
             self.tell(|| "the power went while the agent started".to_owned());
@@ -494,8 +481,9 @@ impl World {
         };
         self.tell(|| "the agent starts".to_owned());
         self.tell_changes(&applied.changes);
+        self.tell_ledger(&applied);
         if let Some(engine) = self.device.engine() {
-            self.checker.reopened(&engine.reader(), in_flight, &applied.changes)?;
+            self.checker.reopened(&engine.reader(), in_flight, &applied, self.device.walls())?;
         }
         self.act(applied)?;
         let again = std::mem::take(&mut self.asked);
@@ -515,6 +503,28 @@ impl World {
         }
     }
 
+    fn tell_ledger(&mut self, applied: &Applied) {
+        for entry in applied.ledger.iter().filter(|_| self.telling) {
+            let at = |at: &Option<prost_types::Timestamp>| at.as_ref().map_or(0, |at| at.seconds);
+            let line = match entry.r#type.as_str() {
+                "Started" => format!("slot {} started {}", at(&entry.slot), entry.job),
+                "Missed" => {
+                    let (first, last) = (at(&entry.first), at(&entry.last));
+                    format!(
+                        "{} missed {} from {first} to {last}: {}",
+                        entry.cron_job, entry.count, entry.reason
+                    )
+                }
+                other => format!("{other} {}", entry.job),
+            };
+            self.lived.story.push(format!(
+                "{:>9} s    ledger {}: {line}",
+                self.device.time / SECOND,
+                entry.id
+            ));
+        }
+    }
+
     fn tell(&mut self, what: impl FnOnce() -> String) {
         if self.telling {
             let line = format!("{:>9} s  {}", self.device.time / SECOND, what());
@@ -525,7 +535,7 @@ impl World {
 
 fn said(reply: &Result<Reply, Rejected>) -> String {
     match reply {
-        Ok(Reply::Job { outcome, .. }) => format!("{outcome:?}"),
+        Ok(Reply::Job { outcome, .. } | Reply::CronJob { outcome, .. }) => format!("{outcome:?}"),
         Ok(_) => "done".to_owned(),
         Err(rejected) => format!("refused: {rejected}"),
     }

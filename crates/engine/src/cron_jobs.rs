@@ -613,14 +613,18 @@ impl Engine {
             };
             self.tell_of_node(warning, reason, message, tx);
             if let ClockNews::Plausible { up_since } = news {
-                // Those that were made before are due from when that will have been.
-                let not_before = self.config.not_before;
-                let early = self.cron_jobs.iter().filter(|(_, entry)| entry.state.since < not_before);
-                self.made_early.extend(early.map(|(ordinal, _)| *ordinal));
-                self.up_since = Some(up_since);
+                self.date_early_ones(up_since);
                 self.dirty_cron_jobs.extend(self.cron_jobs.keys());
             }
         }
+    }
+
+    /// CronJobs that were made before the clock was set are due from when that will have been.
+    pub(crate) fn date_early_ones(&mut self, up_since: Timestamp) {
+        let not_before = self.config.not_before;
+        let early = self.cron_jobs.iter().filter(|(_, entry)| entry.state.since < not_before);
+        self.made_early.extend(early.map(|(ordinal, _)| *ordinal));
+        self.up_since = Some(up_since);
     }
 
     fn tell_of_node(&self, warning: bool, reason: &'static str, message: String, tx: &mut Transaction) {
@@ -646,6 +650,11 @@ impl Engine {
 
     pub(crate) fn slots_are_due(&self, wall: Timestamp) -> bool {
         self.clock.is_plausible() && self.slots.first().is_some_and(|(at, _)| *at <= wall)
+    }
+
+    /// Whether a clock that was not believed is to be, once it is looked at.
+    pub(crate) fn clock_is_due(&self, wall: Timestamp) -> bool {
+        !self.cron_jobs.is_empty() && self.clock.plausible_from().is_some_and(|at| at <= wall)
     }
 
     /// When, on the steady axis, a CronJob is due or the clock is to be looked at, if nobody sets it before.

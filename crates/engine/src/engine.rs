@@ -296,6 +296,9 @@ impl Engine {
         engine.look_for_room(now)?;
         engine.collect_ended();
         let mut tx = Transaction::new(now);
+        if engine.clock.is_plausible() {
+            engine.date_early_ones(now.wall);
+        }
         engine.recovered = Recovered {
             jobs: engine.jobs.len(),
             cron_jobs: engine.cron_jobs.len(),
@@ -490,6 +493,7 @@ impl Engine {
     pub(crate) fn has_work(&self, now: Now) -> bool {
         self.timers.first().is_some_and(|(due, _)| *due <= now.steady)
             || self.slots_are_due(now.wall)
+            || self.clock_is_due(now.wall)
             || !self.dirty_cron_jobs.is_empty()
             || !self.dirty_pods.is_empty()
             || !self.dirty_jobs.is_empty()

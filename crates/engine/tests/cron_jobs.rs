@@ -425,6 +425,63 @@ fn before_the_clock_is_set_nothing_starts() {
 }
 
 #[test]
+fn what_was_made_before_the_clock_was_set_is_due_from_the_start_that_finds_it_set() {
+    let now = 1_800_000_000_000i64;
+    let mut node = Node::with(Config { not_before: sched::Now::at(now - 1).wall, ..default_config() });
+    node.push_image("hello");
+    node.crash();
+    // The device boots in 1970.
+    node.now = now + 20_000;
+    node.wall_ahead = -now;
+    node.boot();
+    let mut story = Story { node, seen: 0, text: String::new() }.create("schedule: '* * * * *'").wait(100);
+    story.node.wall_ahead = 0;
+    story.down_for(120).wait(60).check(expect![[r#"
+        00:02:00 
+          CronJob: active [], last None
+        08:04:00 up again
+          CronJob: active [], last None
+        08:05:00 
+          08:05:00 started c-30000005
+          CronJob: active ["c-30000005"], last Some("08:05:00")
+          c-30000005: 
+    "#]]);
+}
+
+#[test]
+fn a_slot_that_was_missed_does_not_start_when_the_clock_is_put_back() {
+    Story::new()
+        .create("schedule: '*/10 * * * *', concurrencyPolicy: Forbid")
+        .wait(660)
+        .set_clock(3600)
+        .set_clock(-1800)
+        .end_all(Exit::Code(0))
+        .wait(1800)
+        .check(expect![[r#"
+            08:11:20 
+              08:10:00 started c-30000010
+              CronJob: active ["c-30000010"], last Some("08:10:00")
+              c-30000010: 
+            09:11:20 clock set
+              CronJob: active ["c-30000010"], last Some("08:10:00")
+              c-30000010: 
+            08:41:20 clock set
+              CronJob: active ["c-30000010"], last Some("08:10:00")
+              c-30000010: 
+            08:41:20 guests end
+              c-30000010 finished: Completed
+              CronJob: active [], last Some("08:10:00")
+              c-30000010: SuccessCriteriaMet Complete
+            09:11:20 
+              08:20:00 to 09:00:00 missed 5: JumpedOver
+              09:10:00 started c-30000070
+              CronJob: active ["c-30000070"], last Some("09:10:00")
+              c-30000010: SuccessCriteriaMet Complete
+              c-30000070: 
+        "#]]);
+}
+
+#[test]
 fn where_no_more_jobs_are_taken_it_tries_again() {
     let limits = Limits { jobs: 1, ..Limits::default() };
     let mut story = Story::with(Config { limits, ..default_config() })

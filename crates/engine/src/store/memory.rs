@@ -99,6 +99,13 @@ impl MemoryDisk {
         self.lock().records.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
+    /// Those whose keys begin so, in key order.
+    pub fn records_of(&self, prefix: &[u8]) -> Vec<Record> {
+        let disk = self.lock();
+        let from = disk.records.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
+        from.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
     /// The bytes of all keys and values.
     pub fn bytes(&self) -> usize {
         self.lock().bytes

@@ -348,6 +348,10 @@ impl CronJobPlan {
 
     /// The latest slot starts its Job, if it still may.
     fn start_latest(&mut self, slots: &Slots<'_>, job: &mut Maker<'_>, from: Timestamp, by: Timestamp) {
+        if by < self.next.settled {
+            // The clock was put back: what became of slots until then is known already.
+            return;
+        }
         let slot = slots.latest(from, by);
         // One that is too late is held all the same, until another takes its place: its deadline may yet be changed.
         let Some(slot) = slot else { return };
