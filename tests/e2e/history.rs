@@ -106,6 +106,45 @@ fn a_job_that_goes_on_tells_its_runs_so_far() {
 }
 
 #[test]
+fn a_run_by_hand_is_told_with_what_was_different() {
+    let node = Node::start();
+    let template = counted("unused")["spec"].clone();
+    let cron_job = json!({
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "nightly"},
+        "spec": {"schedule": "0 2 29 2 *", "suspend": true, "jobTemplate": {"spec": template}},
+    });
+    node.apply(&cron_job);
+    let create =
+        ["create", "job", "by-hand", "--from=cronjob/nightly", "--env", "MODE=full", "--fuel", "2000000000"];
+    node.done(&create);
+    node.complete("by-hand");
+    // A Job of nobody's is not the CronJob's.
+    node.apply(&counted("other"));
+    node.complete("other");
+
+    let told = entries(&node, &["cronjob", "nightly"]);
+    let types: Vec<&Value> = told.iter().map(|entry| &entry["type"]).collect();
+    assert_eq!(types, ["Triggered", "Finished"], "{told:#?}");
+    for entry in &told {
+        let seen = ["cronJob", "job", "manual", "slot"].map(|field| &entry[field]);
+        assert_eq!(seen, [&json!("nightly"), &json!("by-hand"), &json!(true), &Value::Null], "{entry:#}");
+        assert_eq!(entry["overrides"]["env"]["MODE"], "full", "{entry:#}");
+        assert_eq!(entry["overrides"]["fuel"], 2_000_000_000, "{entry:#}");
+    }
+    let shown = node.done(&["history", "cj/nightly", "-o", "wide"]);
+    assert!(
+        shown.contains("started by-hand by hand") && shown.contains("MODE=full, fuel 2000000000"),
+        "{shown}"
+    );
+
+    node.done(&["delete", "cronjob", "nightly"]);
+    node.gone("job/by-hand");
+    assert_eq!(entries(&node, &["cronjob", "nightly"]), told);
+}
+
+#[test]
 fn the_oldest_goes_when_there_is_too_much() {
     let mut node = Node::start_with(&["--ledger-bytes", "16384"]);
     let jobs: usize = 120;

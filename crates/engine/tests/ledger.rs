@@ -10,6 +10,7 @@ use api::pb::wick::v1::LedgerEntry;
 use common::{Node, manifest};
 use engine::{ATTEMPTS_MAX, Event, LedgerFilter, LedgerPage, ObjectKey, Propagation, WriteMode};
 use expect_test::{Expect, expect};
+use prost::Message;
 use sched::Exit;
 
 fn node() -> Node {
@@ -264,8 +265,10 @@ fn a_commit_of_a_busy_job_adds_to_the_ledger_what_happened_in_it() {
         let ended = node.end_all(&Exit::Code(0));
         let all = entries(&mut node);
         if all.last().unwrap().r#type == "Ran" {
-            let new = all.len() - entries_before;
-            assert!(new <= ended.div_ceil(20), "{new} entries for {ended} runs");
+            let new = &all[entries_before..];
+            let bytes: usize = new.iter().map(Message::encoded_len).sum();
+            assert!(new.len() <= ended.div_ceil(20), "{} entries for {ended} runs", new.len());
+            assert!(bytes < 100 * new.len() + 80 * ended, "{bytes} bytes for {ended} runs");
             entries_before = all.len();
         }
     }

@@ -48,12 +48,12 @@ impl Engine {
     /// A container of this Job ran; the commit will tell of it. If the Job has gone already, nobody asks any more.
     pub(crate) fn keep_attempt(&mut self, job: u64, attempt: Attempt, tx: &mut Transaction) {
         let Some(entry) = self.jobs.get(&job) else { return };
-        tx.link_job(job, entry.bytes());
-        let kept = tx.attempts.entry(job).or_default();
-        let head = if kept.is_empty() { HEAD_BYTES } else { 0 };
-        let bytes = attempt.encoded_len() + head;
-        kept.push(attempt);
-        tx.charge(bytes);
+        if !tx.attempts.contains_key(&job) {
+            tx.link_job(job, entry.bytes());
+            tx.charge(HEAD_BYTES);
+        }
+        tx.charge(attempt.encoded_len());
+        tx.attempts.entry(job).or_default().push(attempt);
     }
 
     /// A Pod with containers that were interrupted is looked at: they ran.
