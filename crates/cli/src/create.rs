@@ -110,7 +110,7 @@ impl Create {
             }
             Some(What::CronJob(cron_job)) => {
                 cron_job.telling.check()?;
-                all(global, &[cron_job.manifest()], false, &cron_job.telling).await
+                all(global, &[cron_job.manifest()?], false, &cron_job.telling).await
             }
         }
     }

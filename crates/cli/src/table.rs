@@ -1,7 +1,7 @@
 //! Tables as kubectl prints them: no lines, three blanks between columns, one line a row.
 //!
 //! What goes to a pipe or a file is never cut: it is read by `awk`. On a terminal that is too narrow the columns that
-//! may be long (images, messages, selectors) are cut, one that others tell is left out, and then the lines themselves are
+//! may be long (images, messages, selectors) are cut, some of a CronJob's are left out, and then the lines themselves are
 //! cut. A last column that is there to be read (messages, how something ended) is not cut to a few characters: it goes on
 //! below itself, or below its row.
 
@@ -27,8 +27,11 @@ const MAY_BE_CUT: [&str; 9] =
 /// A cut column still tells what is in it.
 const CUT_TO: usize = 12;
 
-/// The column that is left out where lines would be cut: a CronJob's NEXT says as much.
-const MAY_BE_LEFT_OUT: &str = "SUSPEND";
+/// What is left out of a list of CronJobs, one after the other, before its lines are cut: NEXT matters most, and says as
+/// much as SUSPEND.
+const MAY_BE_LEFT_OUT: [&str; 3] = ["SUSPEND", "AGE", "TIMEZONE"];
+/// Only CronJobs have it.
+const NEXT: &str = "NEXT";
 
 /// A description's last column goes on below itself where it has room for some words; else it stands below its row.
 const WRAP_FROM: usize = 24;
@@ -50,8 +53,8 @@ pub(crate) struct Table {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Widths {
     widths: Vec<usize>,
-    /// Whether [`MAY_BE_LEFT_OUT`] is, once that has been decided.
-    left_out: Option<bool>,
+    /// How many of [`MAY_BE_LEFT_OUT`] are, once that has been decided.
+    left_out: Option<usize>,
 }
 
 impl Table {
@@ -93,16 +96,27 @@ impl Table {
     /// The table for `screen`, with its header if asked for. `widths` are kept from one part of a growing table to the
     /// next.
     pub(crate) fn text(&self, header: bool, kept: &mut Widths, screen: Screen) -> String {
-        let at = self.columns.iter().position(|name| name == MAY_BE_LEFT_OUT);
-        match (at, screen.width) {
-            (Some(at), Some(most)) if *kept.left_out.get_or_insert_with(|| self.least(header) > most) => {
-                let mut rest = self.clone();
-                rest.columns.remove(at);
-                rest.rows.iter_mut().for_each(|row| drop(row.remove(at)));
-                rest.lines(header, &mut kept.widths, screen)
-            }
-            _ => self.lines(header, &mut kept.widths, screen),
+        let Some(most) = screen.width.filter(|_| self.columns.iter().any(|name| name == NEXT)) else {
+            return self.lines(header, &mut kept.widths, screen);
+        };
+        let left_out = *kept.left_out.get_or_insert_with(|| {
+            let fits = |count: &usize| self.without(&MAY_BE_LEFT_OUT[..*count]).least(header) <= most;
+            (0..MAY_BE_LEFT_OUT.len()).find(fits).unwrap_or(MAY_BE_LEFT_OUT.len())
+        });
+        self.without(&MAY_BE_LEFT_OUT[..left_out]).lines(header, &mut kept.widths, screen)
+    }
+
+    /// The table without columns of these names.
+    fn without(&self, columns: &[&str]) -> Table {
+        let stays: Vec<bool> = self.columns.iter().map(|name| !columns.contains(&name.as_ref())).collect();
+        let mut rest = self.clone();
+        let mut stay = stays.iter();
+        rest.columns.retain(|_| stay.next() != Some(&false));
+        for row in &mut rest.rows {
+            let mut stay = stays.iter();
+            row.retain(|_| stay.next() != Some(&false));
         }
+        rest
     }
 
     /// How narrow it can be made without cutting a line.
@@ -448,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_that_others_tell_is_left_out_before_lines_are_cut() {
+    fn when_a_cronjob_is_due_is_told_before_all_else() {
         let mut jobs = Table::new(&["NAME", "TIMEZONE", "SUSPEND", "NEXT", "AGE"]);
         let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect();
         jobs.rows.push(row(&["nightly", "America/New_York", "True", "suspended", "2m"]));
@@ -480,9 +494,9 @@ mod tests {
             &jobs,
             36,
             expect![[r#"
-            NAME      TIMEZONE       NEXT…
-            nightly   America/New…   suspended…
-        "#]],
+                NAME      TIMEZONE         NEXT
+                nightly   America/New_Y…   suspended
+            "#]],
         );
         // What comes later stands below it, also if it is shorter.
         let (mut kept, narrow) = (Widths::default(), Screen { width: Some(47), colour: false });

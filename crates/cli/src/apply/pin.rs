@@ -127,7 +127,7 @@ fn files(document: &Document, dir: &Path) -> Result<Vec<(String, LocalImage)>, V
 
 /// The file that an image is, if it is one: whatever begins as a path, and what ends as a module where there is such a
 /// file.
-fn file(image: &str, dir: &Path) -> Option<PathBuf> {
+pub(crate) fn file(image: &str, dir: &Path) -> Option<PathBuf> {
     let path = dir.join(image);
     let begins = ["./", "../", "/"].iter().any(|start| image.starts_with(start));
     let ends = [".wasm", ".wat"].iter().any(|end| image.ends_with(end));

@@ -1,6 +1,6 @@
 //! Jobs and CronJobs from flags: the same as kubectl's, as the manifest that says the same.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use api::pb::wick::v1::RunOverrides;
 use api::quantity::Quantity;
@@ -8,7 +8,9 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::{Telling, cron_job};
+use crate::apply::pin;
 use crate::failure::Failure;
+use crate::image::LocalImage;
 use crate::run::variable;
 use crate::sources::Source;
 
@@ -122,6 +124,7 @@ impl CreateJob {
         let Some(name) = &self.name else {
             return Err(Failure::not_asked("the Job has no name").hint("wick create job NAME --image IMAGE"));
         };
+        readable(image)?;
         let mut container = container(name, image, &self.command);
         let Different { env, args, fuel, container: _ } = &self.different;
         if !args.is_empty() {
@@ -141,7 +144,8 @@ impl CreateJob {
 
 impl CreateCronJob {
     /// The manifest that says the same.
-    pub(super) fn manifest(&self) -> Source {
+    pub(super) fn manifest(&self) -> Result<Source, Failure> {
+        readable(&self.image)?;
         let container = container(&self.name, &self.image, &self.command);
         let restart = match self.restart {
             Restart::OnFailure => "OnFailure",
@@ -153,7 +157,7 @@ impl CreateCronJob {
         }
         let template = json!({"spec": {"containers": [container], "restartPolicy": restart}});
         spec["jobTemplate"] = json!({"spec": {"template": template}});
-        source("CronJob", &self.name, &spec)
+        Ok(source("CronJob", &self.name, &spec))
     }
 }
 
@@ -167,6 +171,12 @@ impl Different {
             fuel: self.fuel,
         }
     }
+}
+
+/// Refuses an image that is a file, and cannot be read.
+fn readable(image: &str) -> Result<(), Failure> {
+    let Some(path) = pin::file(image, Path::new("")) else { return Ok(()) };
+    LocalImage::find(&path).map(|_| ()).map_err(|error| Failure::file(&path, &error))
 }
 
 fn container(name: &str, image: &str, command: &[String]) -> Value {
@@ -317,6 +327,18 @@ mod tests {
         "#]],
         );
         check(
+            "cronjob nightly --image ./a.wasm --schedule @daily",
+            expect![[r#"
+            error: ./a.wasm: no such file or directory
+        "#]],
+        );
+        check(
+            "job a --image /nowhere/a.wasm",
+            expect![[r#"
+            error: /nowhere/a.wasm: no such file or directory
+        "#]],
+        );
+        check(
             "cronjob nightly --image a",
             expect![[r#"
             error: the following required arguments were not provided:
@@ -344,7 +366,7 @@ mod tests {
                 Ok(None) => job.manifest().map(|source| source.text + "\n"),
                 Err(failure) => Err(failure),
             },
-            Ok(Line::CronJob(cron_job)) => Ok(cron_job.manifest().text + "\n"),
+            Ok(Line::CronJob(cron_job)) => cron_job.manifest().map(|source| source.text + "\n"),
             Err(error) => Ok(error.to_string().lines().take(2).collect::<Vec<_>>().join("\n") + "\n"),
         };
         let said = match said {
