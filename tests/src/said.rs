@@ -134,7 +134,7 @@ fn is_age(text: &str) -> bool {
     let mut rest = text;
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let unit = ["ms", "s", "m", "h", "d"].into_iter().find(|unit| rest[digits..].starts_with(unit));
+        let unit = ["ms", "s", "m", "h", "d", "y"].into_iter().find(|unit| rest[digits..].starts_with(unit));
         match unit {
             Some(unit) if digits > 0 => rest = &rest[digits + unit.len()..],
             _ => return false,

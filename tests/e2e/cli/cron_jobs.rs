@@ -102,79 +102,81 @@ fn a_description_has_the_next_slots_and_what_annotations_mean() {
         &node,
         &["describe cronjob special", "describe cj/rests", "describe cronjob nobody"],
         expect![[r#"
-        $ wick describe cronjob special
-        Name:  special
-        Namespace:  default
-        Labels:  tier=edge
-        Annotations:  wick.dev/catch-up: All
-                                       wick.dev/catch-up-limit: 10
-                                       wick.dev/dst: RunOnce
-        Schedule:  @yearly
-        Concurrency Policy:  Allow
-        Suspend:  False
-        Time Zone:  UTC
-        Clock Changes:  RunOnce (a slot that is left out is made up for, one that comes twice starts one Job)
-        Missed Slots:  All (each starts a Job, the latest 10 at most)
-        Successful Job History Limit:  3
-        Failed Job History Limit:  1
-        Starting Deadline Seconds:  <unset>
-        Selector:  <unset>
-        Parallelism:  <unset>
-        Completions:  <unset>
-        Pod Template:
-          Labels:  <none>
-          Annotations:  <none>
-          Containers:
-            main:
-              Image:  by-hand@sha256:DIGEST
-              Environment:  <none>
-              Mounts:  <none>
-          Volumes:  <none>
-          Restart Policy:  Never
-        Last Schedule Time:  <none>
-        Last Successful Time:  <none>
-        Next:  TIME (in AGE)
-        Active Jobs:  <none>
-        Jobs:  <none>
-        Events:  <none>
+            $ wick describe cronjob special
+            Name:  special
+            Namespace:  default
+            Labels:  tier=edge
+            Annotations:  wick.dev/catch-up: All
+                                           wick.dev/catch-up-limit: 10
+                                           wick.dev/dst: RunOnce
+            Schedule:  @yearly
+            Concurrency Policy:  Allow
+            Suspend:  False
+            Time Zone:  UTC
+            Clock Changes:  RunOnce (a slot that is left out is made up for, one that comes twice starts one Job)
+            Missed Slots:  All (each starts a Job, the latest 10 at most)
+            Successful Job History Limit:  3
+            Failed Job History Limit:  1
+            Starting Deadline Seconds:  <unset>
+            Selector:  <unset>
+            Parallelism:  <unset>
+            Completions:  <unset>
+            Pod Template:
+              Labels:  <none>
+              Annotations:  <none>
+              Containers:
+                main:
+                  Image:  by-hand@sha256:DIGEST
+                  Environment:  <none>
+                  Mounts:  <none>
+              Volumes:  <none>
+              Restart Policy:  Never
+            Last Schedule Time:  <none>
+            Last Successful Time:  <none>
+            Next:  TIME (in AGE)
+                                           TIME (in AGE)
+                                           TIME (in AGE)
+            Active Jobs:  <none>
+            Jobs:  <none>
+            Events:  <none>
 
-        $ wick describe cj/rests
-        Name:  rests
-        Namespace:  default
-        Labels:  <none>
-        Annotations:  <none>
-        Schedule:  @yearly
-        Concurrency Policy:  Allow
-        Suspend:  True
-        Time Zone:  <unset> (the device's)
-        Successful Job History Limit:  3
-        Failed Job History Limit:  1
-        Starting Deadline Seconds:  <unset>
-        Selector:  <unset>
-        Parallelism:  <unset>
-        Completions:  <unset>
-        Pod Template:
-          Labels:  <none>
-          Annotations:  <none>
-          Containers:
-            main:
-              Image:  by-hand@sha256:DIGEST
-              Environment:  <none>
-              Mounts:  <none>
-          Volumes:  <none>
-          Restart Policy:  Never
-        Last Schedule Time:  <none>
-        Last Successful Time:  <none>
-        Next:  <none> (it is suspended)
-        Active Jobs:  <none>
-        Jobs:  <none>
-        Events:  <none>
+            $ wick describe cj/rests
+            Name:  rests
+            Namespace:  default
+            Labels:  <none>
+            Annotations:  <none>
+            Schedule:  @yearly
+            Concurrency Policy:  Allow
+            Suspend:  True
+            Time Zone:  <unset> (the device's)
+            Successful Job History Limit:  3
+            Failed Job History Limit:  1
+            Starting Deadline Seconds:  <unset>
+            Selector:  <unset>
+            Parallelism:  <unset>
+            Completions:  <unset>
+            Pod Template:
+              Labels:  <none>
+              Annotations:  <none>
+              Containers:
+                main:
+                  Image:  by-hand@sha256:DIGEST
+                  Environment:  <none>
+                  Mounts:  <none>
+              Volumes:  <none>
+              Restart Policy:  Never
+            Last Schedule Time:  <none>
+            Last Successful Time:  <none>
+            Next:  <none> (it is suspended)
+            Active Jobs:  <none>
+            Jobs:  <none>
+            Events:  <none>
 
-        $ wick describe cronjob nobody
-        error: no cronjob named `nobody` in namespace default
-        hint: cronjobs in namespace default: `never`, `nightly`, `rests`, `special`
-        exit 1
-    "#]],
+            $ wick describe cronjob nobody
+            error: no cronjob named `nobody` in namespace default
+            hint: cronjobs in namespace default: `never`, `nightly`, `rests`, `special`
+            exit 1
+        "#]],
     );
 }
 
@@ -215,7 +217,7 @@ fn what_is_created_is_there_and_not_twice() {
             exit 1
 
             $ wick create cj wrong --image by-hand:latest --schedule @hourly --tz Europe/berlin
-            error: cronjob.batch/wrong: the change is invalid
+            error: cronjob.batch/wrong: CronJob `wrong` is invalid
               spec.timeZone: `Europe/berlin` is no time zone this device knows; did you mean `Europe/Berlin`?
             exit 1
 
@@ -490,4 +492,26 @@ fn jobs_go_with_their_cronjob_unless_they_are_to_stay() {
             AGE  Warning  InvalidSchedule  cronjob/never  the schedule matches no time in the next five years
         "#]],
     );
+}
+
+#[test]
+fn a_watch_tells_when_each_is_due_from_then_on() {
+    let node = scheduled();
+    let watch = node.wick_lines(&["get", "cj", "nightly", "-w"]);
+    let next = || plain(&watch.next_line(), &[]);
+    let mut seen = next() + &next();
+    for change in
+        [&["suspend", "cj", "nightly"][..], &["resume", "cj", "nightly"], &["delete", "cj", "nightly"]]
+    {
+        node.done(change);
+        seen += &next();
+    }
+    expect![[r#"
+        NAME  SCHEDULE  TIMEZONE  SUSPEND  ACTIVE  LAST SCHEDULE  NEXT  AGE
+        nightly  30 2 1 1 *  UTC  False  0  <none>  in AGE  AGE
+        nightly  30 2 1 1 *  UTC  True  0  <none>  suspended  AGE
+        nightly  30 2 1 1 *  UTC  False  0  <none>  in AGE  AGE
+        nightly  30 2 1 1 *  UTC  False  0  <none>  in AGE  AGE
+    "#]]
+    .assert_eq(&seen);
 }
