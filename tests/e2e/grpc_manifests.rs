@@ -111,8 +111,9 @@ async fn a_refused_document_does_not_stop_the_others() {
           INVALID_ARGUMENT: Job `d` is invalid: spec.paralelism: unknown field; did you mean `parallelism`?
           spec.paralelism | unknown field; did you mean `parallelism`?
         4 line 45: CronJob/e refused
-          INVALID_ARGUMENT: CronJob `e` is invalid: kind: CronJob is not supported yet; Wick runs Job (batch/v1)
-          kind | CronJob is not supported yet; Wick runs Job (batch/v1)
+          INVALID_ARGUMENT: CronJob `e` is invalid: spec.jobTemplate.spec.template.spec.containers: needed; give at least one container; spec.jobTemplate.spec.template.spec.restartPolicy: needed; a Job takes `Never` or `OnFailure`
+          spec.jobTemplate.spec.template.spec.containers | needed; give at least one container
+          spec.jobTemplate.spec.template.spec.restartPolicy | needed; a Job takes `Never` or `OnFailure`
         5 line 50: Pod/f refused
           INVALID_ARGUMENT: Pod `f` is invalid: kind: a `Pod` is made by Wick and cannot be applied; Wick serves `Job` and `CronJob` (batch/v1)
           kind | a `Pod` is made by Wick and cannot be applied; Wick serves `Job` and `CronJob` (batch/v1)
