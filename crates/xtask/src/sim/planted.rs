@@ -22,7 +22,7 @@ struct Bug {
     wrong: &'static str,
 }
 
-const BUGS: [Bug; 14] = [
+const BUGS: [Bug; 23] = [
     Bug {
         what: "a success counts twice",
         file: "crates/sched/src/job.rs",
@@ -106,6 +106,60 @@ const BUGS: [Bug; 14] = [
         file: "crates/engine/src/transaction.rs",
         right: "self.held = Some(prepared);",
         wrong: "drop(prepared);",
+    },
+    Bug {
+        what: "a slot may start when its deadline has just passed",
+        file: "crates/sched/src/cron_job/plan.rs",
+        right: "late.into_iter().flatten().filter_map(|late| minus(by, late)).fold(begin, Timestamp::max)",
+        wrong: "late.into_iter().flatten().filter_map(|late| minus(by, crate::Millis(late.0 + 1))).fold(begin, Timestamp::max)",
+    },
+    Bug {
+        what: "what became of slots is forgotten at a start",
+        file: "crates/api/src/cron_job/state.rs",
+        right: "settled: second(record.settled_seconds),",
+        wrong: "settled: new.settled,",
+    },
+    Bug {
+        what: "Forbid does not look at Jobs that run",
+        file: "crates/sched/src/cron_job/plan.rs",
+        right: "        self.next.spec.concurrency == Concurrency::Forbid && !self.next.active.is_empty()\n",
+        wrong: "        self.next.spec.concurrency == Concurrency::Forbid && self.next.active.len() > 1\n",
+    },
+    Bug {
+        what: "a clock that was put back has slots start that were missed",
+        file: "crates/sched/src/cron_job/plan.rs",
+        right: "if by < self.next.settled {",
+        wrong: "if false {",
+    },
+    Bug {
+        what: "numbers of the ledger are given again after a crash",
+        file: "crates/engine/src/engine.rs",
+        right: "self.ledger.next_id = self.ledger.next_id.max(meta.next_ledger_id);",
+        wrong: "self.ledger.next_id = self.ledger.next_id.min(meta.next_ledger_id / 2).max(1);",
+    },
+    Bug {
+        what: "a slot that is held is not told of when another takes its place",
+        file: "crates/sched/src/cron_job/books.rs",
+        right: "            self.join(Missed { first: slot, last: slot, count: 1, why }, closed);\n",
+        wrong: "            let _ = (slot, why, &closed);\n",
+    },
+    Bug {
+        what: "a suspended CronJob starts its slots",
+        file: "crates/sched/src/cron_job/plan.rs",
+        right: "        if spec.suspend {\n            return;\n        }\n",
+        wrong: "",
+    },
+    Bug {
+        what: "the end of a Job that is deleted is not told",
+        file: "crates/engine/src/deletion.rs",
+        right: "            self.tell_finished(ordinal, tx);\n",
+        wrong: "",
+    },
+    Bug {
+        what: "a slot starts a Job, and the ledger is not told",
+        file: "crates/engine/src/cron_jobs.rs",
+        right: "        self.tell_ledger(told, tx);\n        Ok(())\n",
+        wrong: "        drop(told);\n        Ok(())\n",
     },
 ];
 
