@@ -28,6 +28,7 @@ mod grpc_patch;
 mod grpc_watch;
 mod history;
 mod kill;
+mod next;
 mod packaging;
 mod pods;
 mod readme;

@@ -17,14 +17,16 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::json;
+use tonic::Code;
 
 use crate::clock::{self, Clock};
 use crate::columns::NONE;
 use crate::failure::{Failure, Field, tell};
 use crate::kind::{Kind, targets};
+use crate::objects::missing;
 use crate::output::print;
 use crate::screen::Screen;
-use crate::session::Global;
+use crate::session::{Global, Session};
 use crate::sources::{Source, sources};
 use crate::table::{Table, Widths};
 
@@ -134,13 +136,20 @@ impl Next {
                 }
             }
             Asked::Stored(name) => {
-                let session = global.connect().await?;
+                let Session { agent, namespace } = global.connect().await?;
+                let stored = CronJobName { namespace: namespace.clone(), name: name.clone() };
                 let request = ScheduleServiceNextRequest {
-                    of: Some(Of::Stored(CronJobName { namespace: session.namespace, name })),
+                    of: Some(Of::Stored(stored)),
                     from: self.from.map(clock::wire),
                     count: self.count,
                 };
-                session.agent.schedules().next(request).await?.into_inner()
+                match agent.schedules().next(request).await {
+                    Ok(next) => next.into_inner(),
+                    Err(status) if status.code() == Code::NotFound => {
+                        return Err(missing(&agent, Kind::CronJob, &namespace, &name).await);
+                    }
+                    Err(status) => return Err(status.into()),
+                }
             }
         };
         match self.output {
