@@ -31,6 +31,11 @@ scenarios! {
     a_resumed_job_has_its_whole_time_again: "suspend",
     a_power_cut_is_no_failure_where_a_policy_says_so: "power-cut",
     an_image_that_is_missing_is_waited_for: "no-image",
+    a_year_of_a_fleet_has_two_clock_changes_and_an_outage: "year",
+    a_clock_change_drops_a_slot_unless_told_otherwise: "dst",
+    jobs_that_take_too_long_overlap_wait_or_are_replaced: "overlaps",
+    slots_of_a_power_cut_are_caught_up_with_as_told: "catch-up",
+    a_device_that_boots_in_1970_waits_for_its_clock: "first-boot",
 }
 
 #[test]

@@ -12,15 +12,25 @@ use crate::simulation::Trouble;
 const ONE_BY_ONE: u64 = 300;
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
-/// A world that lasts longer is told by the day.
+/// A world that lasts longer is told by the day …
 const BY_THE_HOUR_MS: i64 = 3 * DAY_MS;
+/// … and one that lasts longer than this by the month.
+const BY_THE_DAY_MS: i64 = 62 * DAY_MS;
+
+/// A stretch of time that is told in one line.
+#[derive(Clone, Copy)]
+enum Stretch {
+    Hour,
+    Day,
+    Month,
+}
 
 /// What CronJobs and their Jobs have done since it was last told.
 #[derive(Default)]
 pub(super) struct Digest {
     /// How many slots are to be expected in all.
     expected: u64,
-    /// The hour or day that is counted, by the wall clock; `None` while all is told one by one.
+    /// The hour, day or month that is counted, by the wall clock; `None` while all is told one by one.
     counted: Option<i64>,
     started: u64,
     missed: BTreeMap<&'static str, u64>,
@@ -95,16 +105,28 @@ impl World<'_> {
         }
     }
 
-    /// The hour or day it is.
+    /// Which hour, day or month it is.
     fn stretch(&self) -> i64 {
-        self.wall().as_millisecond().div_euclid(self.stretch_ms())
+        let ms = self.wall().as_millisecond();
+        match self.stretches() {
+            Stretch::Hour => ms.div_euclid(HOUR_MS),
+            Stretch::Day => ms.div_euclid(DAY_MS),
+            Stretch::Month => {
+                let date = self.wall().to_zoned(jiff::tz::TimeZone::UTC).date();
+                i64::from(date.year()) * 12 + i64::from(date.month())
+            }
+        }
     }
 
-    fn stretch_ms(&self) -> i64 {
-        if self.until.is_some_and(|until| until > BY_THE_HOUR_MS) { DAY_MS } else { HOUR_MS }
+    fn stretches(&self) -> Stretch {
+        match self.until {
+            Some(until) if until > BY_THE_DAY_MS => Stretch::Month,
+            Some(until) if until > BY_THE_HOUR_MS => Stretch::Day,
+            Some(_) | None => Stretch::Hour,
+        }
     }
 
-    /// Tells what was counted, if the hour or day is over, or all is.
+    /// Tells what was counted, if its time is over, or all is.
     pub(super) fn tell_digest(&mut self, over: bool) -> Result<(), Trouble> {
         let now = self.stretch();
         if self.digest.counted.is_none_or(|counted| counted == now && !over) {
@@ -112,12 +134,11 @@ impl World<'_> {
         }
         self.digest.counted = Some(now);
         let Some((text, went_wrong)) = self.digest.take() else { return Ok(()) };
-        let stretch = if over {
-            "at last"
-        } else if self.stretch_ms() == DAY_MS {
-            "the day before"
-        } else {
-            "the hour before"
+        let stretch = match self.stretches() {
+            _ if over => "at last",
+            Stretch::Hour => "the hour before",
+            Stretch::Day => "the day before",
+            Stretch::Month => "the month before",
         };
         self.note("cronjobs", format!("{stretch}: {text}"), went_wrong)
     }

@@ -95,11 +95,8 @@ impl World<'_> {
                     return Ok(());
                 }
                 let beside = if overlaps { ", beside an earlier one" } else { "" };
-                self.note(
-                    &format!("cronjob/{}", key.name),
-                    format!("slot {slot} starts {job}{beside}"),
-                    false,
-                )
+                let text = format!("slot started: {job}, due {slot}{beside}");
+                self.note(&format!("cronjob/{}", key.name), text, false)
             }
             Milestone::SlotsMissed { key, missed } => {
                 self.summary.slots_missed(missed.count, missed.why.name());
