@@ -11,7 +11,8 @@ use tonic_health::pb::health_client::HealthClient;
 use wick_tests::client::Client;
 use wick_tests::{Node, manifest};
 
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 10] = [
+    "wick.v1.CronJobService",
     "wick.v1.EventService",
     "wick.v1.HistoryService",
     "wick.v1.ImageService",
@@ -19,6 +20,8 @@ const SERVICES: [&str; 7] = [
     "wick.v1.ManifestService",
     "wick.v1.NodeService",
     "wick.v1.PodService",
+    "wick.v1.ScheduleService",
+    "wick.v1.SimulationService",
 ];
 
 #[tokio::test]

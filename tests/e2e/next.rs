@@ -147,7 +147,7 @@ async fn a_cron_job_without_a_zone_means_the_devices() {
     let from = ["--from", "2026-03-07T12:00:00Z", "-n", "1"];
     let stored = [&["next", "cronjob/nightly"][..], &from].concat();
     cron_job["metadata"]["annotations"] = json!({"wick.dev/dst": "RunOnce"});
-    node.write("unsaved.yaml", &cron_job.to_string());
+    node.write("unsaved.yaml", cron_job.to_string());
     let unsaved = [&["next", "-f", "unsaved.yaml"][..], &from].concat();
     check(
         &node,
