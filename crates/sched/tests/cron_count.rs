@@ -106,6 +106,16 @@ fn counting_agrees_with_finding_each() {
 }
 
 #[test]
+fn an_hour_that_begins_in_the_one_that_is_left_out_is_counted_as_it_is_found() {
+    // In Chatham clocks go from 2:45 to 3:45: the walk finds 3:56, and nothing at 4.
+    let zone = TimeZone::get("Pacific/Chatham").unwrap();
+    let text = "*/14 */2 16 * 4,0";
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let (after, until) = (at("2028-08-27T08:42:19Z"), at("2028-11-04T18:31:34Z"));
+    agree(&zone, text, &Schedule::parse(text).unwrap(), Dst::Kubernetes, after, until, 7);
+}
+
+#[test]
 fn counting_agrees_around_the_changes_of_every_zone() {
     let texts = [
         "*/6 * * * *",

@@ -12,6 +12,8 @@ use super::offsets::Offsets;
 use super::{Dst, calendar};
 
 const MINUTE: i64 = 60;
+/// So soon after a clock change each slot is looked for by itself.
+const HOURS: i64 = 2 * 3600;
 const DAY: i64 = 86_400;
 /// So close to a clock change a run ends with its day: whoever walks over midnight may see the change there.
 const MARGIN: i64 = 3 * DAY;
@@ -68,7 +70,10 @@ impl Iterator for Runs<'_> {
         let local = first + offset;
         let end_of_day = first - local.rem_euclid(DAY) + DAY - 1;
         let change = self.offsets.steady_until(first);
-        let end = if self.offsets.is_steady_around(first, MARGIN, 0) {
+        let end = if !self.offsets.is_steady_around(first, HOURS, 0) {
+            // The walk goes back to where the hour began, and may find another one there.
+            first
+        } else if self.offsets.is_steady_around(first, MARGIN, 0) {
             end_of_day.max(change.saturating_sub(MARGIN).min(first + YEAR))
         } else {
             end_of_day
