@@ -397,6 +397,14 @@ impl Books {
         jobs.map(|(uid, job)| (uid.as_str(), job))
     }
 
+    /// Whether a Job says that it belongs to a CronJob that is not there, or that somebody asked to go.
+    pub(crate) fn is_stray(&self, job: &Job) -> bool {
+        api::cron_job::cron_job_of(job).is_some_and(|(_, owner)| {
+            let mut there = self.cron_jobs.iter();
+            !there.any(|(key, found)| uid(found.metadata.as_ref()) == owner && !self.asked.contains_key(key))
+        })
+    }
+
     /// Whether a Job may have gone for the sake of its CronJob.
     pub(crate) fn explains_end_of(&self, job: &Job) -> bool {
         let account = self.jobs.get(uid(job.metadata.as_ref()));

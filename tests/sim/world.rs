@@ -246,6 +246,12 @@ impl World {
             if let Ask::DeleteCronJob { key, propagation } = ask {
                 self.checker.books.asked_to_go(key, *propagation != Propagation::Orphan);
             }
+            // Whoever writes an owner that has gone has the Job go too.
+            if let Ask::Replace { job, .. } = ask
+                && let Some(meta) = job.metadata.as_ref().filter(|_| self.checker.books.is_stray(job))
+            {
+                self.checker.doomed.insert(meta.uid.clone());
+            }
             if let Ask::DeleteJob { key, .. } = ask
                 && let Some(job) = self.checker.job(key)
             {

@@ -17,6 +17,15 @@ const SLOT_WITHIN: i64 = 60 * 3600;
 /// So many slots of a CronJob are waited for, if others are held back by its own Jobs.
 const SLOTS: u32 = 6;
 
+/// A CronJob whose next slot is waited for.
+struct Waiting {
+    key: ObjectKey,
+    /// The slot it had started last.
+    last: Option<i64>,
+    /// So many slots were held back.
+    times: u32,
+}
+
 impl World {
     pub(super) fn end(&mut self) -> Result<(), Broken> {
         self.mend()?;
@@ -43,59 +52,74 @@ impl World {
         Ok(())
     }
 
-    /// Each CronJob that is not suspended starts its next slot, and is then suspended.
+    /// Each CronJob that is not suspended starts a slot, and is then suspended: the next one that nothing keeps from it at the
+    /// latest.
     fn let_slots_come(&mut self) -> Result<(), Broken> {
-        let mut waited: Vec<(ObjectKey, u32)> =
-            self.checker.books.all().map(|(key, _)| (key.clone(), 0)).collect();
-        for (key, _) in waited.clone() {
+        let mut waiting: Vec<Waiting> = Vec::new();
+        let keys: Vec<ObjectKey> = self.checker.books.all().map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            let last = self.checker.books.last_schedule(&key);
+            waiting.push(Waiting { key: key.clone(), last, times: 0 });
             if self.rng.bool() {
                 self.suspend(&key, false)?;
             }
         }
-        while !waited.is_empty() {
+        self.let_those_go_that_started(&mut waiting)?;
+        loop {
             let now = self.device.wall().div_euclid(1000);
-            let mut next = Vec::new();
             let records = self.device.cron_jobs();
-            for (key, times) in std::mem::take(&mut waited) {
+            let mut next: Option<(i64, i64, ObjectKey)> = None;
+            for Waiting { key, times, .. } in std::mem::take(&mut waiting) {
                 let slot = self.checker.books.next_slot(&key, &records, now, now + SLOT_WITHIN);
-                match slot.filter(|_| times < SLOTS && self.is_to_start(&key)) {
-                    Some((slot, by)) => next.push((by, slot, key, times)),
-                    None => self.suspend(&key, true)?,
-                }
+                let Some((slot, by)) = slot.filter(|_| times < SLOTS && self.is_to_start(&key)) else {
+                    self.suspend(&key, true)?;
+                    continue;
+                };
+                let last = self.checker.books.last_schedule(&key);
+                waiting.push(Waiting { key: key.clone(), last, times });
+                next = next.into_iter().chain([(by, slot, key)]).min();
             }
-            next.sort();
-            let mut next = next.into_iter();
-            let Some((by, slot, key, times)) = next.next() else { break };
-            waited.extend(next.map(|(_, _, key, times)| (key, times)));
-            self.pass_seconds(by - now)?;
-            if self.checker.books.last_schedule(&key).is_some_and(|last| last >= slot) {
-                self.count("next slots after all was mended", 1);
-                self.suspend(&key, true)?;
-                continue;
-            }
-            if !self.checker.books.is_held_back(&key, slot) {
+            let Some((by, slot, key)) = next else { return Ok(()) };
+            self.pass_until_started((by - now).max(0) * SECOND, &mut waiting)?;
+            let Some(late) = waiting.iter_mut().find(|waits| waits.key == key) else { continue };
+            if !self.checker.books.is_held_back(&key, slot) && self.device.wall() / 1000 >= by {
                 return Err(format!(
                     "CronJob {key} did not start slot {slot}, and nothing kept it from that"
                 ));
             }
             // Once its Job is over, it starts the latest slot, or that is too late by then and it starts the next.
+            late.times += 1;
             let until = self.device.time + 48 * HOUR;
             while self.checker.books.has_live_jobs(&key)
                 && let Some(at) = self.next_happening().filter(|at| *at <= until)
             {
                 self.pass_until(at)?;
+                self.let_those_go_that_started(&mut waiting)?;
             }
-            waited.push((key, times + 1));
         }
-        Ok(())
     }
 
-    fn pass_seconds(&mut self, seconds: i64) -> Result<(), Broken> {
-        let until = self.device.time + seconds.max(0) * SECOND;
+    /// Time passes, and whoever starts a slot waits no longer.
+    fn pass_until_started(&mut self, length: i64, waiting: &mut Vec<Waiting>) -> Result<(), Broken> {
+        let until = self.device.time + length;
         while let Some(at) = self.next_happening().filter(|at| *at <= until) {
             self.pass_until(at)?;
+            self.let_those_go_that_started(waiting)?;
         }
-        self.pass_until(until)
+        self.pass_until(until)?;
+        self.let_those_go_that_started(waiting)
+    }
+
+    fn let_those_go_that_started(&mut self, waiting: &mut Vec<Waiting>) -> Result<(), Broken> {
+        for Waiting { key, last, times } in std::mem::take(waiting) {
+            if self.checker.books.last_schedule(&key) > last {
+                self.count("next slots after all was mended", 1);
+                self.suspend(&key, true)?;
+            } else {
+                waiting.push(Waiting { key, last, times });
+            }
+        }
+        Ok(())
     }
 
     /// It is there, not suspended, and its slots have some time to start.
