@@ -59,7 +59,7 @@ fn what_is_exported_comes_back_and_reads_like_this() {
     expect![[r#"
         {"export":"wick store export 1","revision":41,"records":2}
         {"record":"Job","object":{"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"a","namespace":"default","uid":"u"},"spec":{"template":{"spec":{"containers":[{"name":"main","image":"x","env":[{"name":"A","value":"b"}]}],"restartPolicy":"Never"}}}},"control":{"podsCreated":18446744073709551615,"lastFailureMs":0,"ordinal":3}}
-        {"record":"Meta","object":null,"control":{"revision":41,"wallMs":7,"steadyMs":-8,"instanceId":"0123456789abcdef0123456789abcdef","nextOrdinal":9}}
+        {"record":"Meta","object":null,"control":{"revision":41,"wallMs":7,"steadyMs":-8,"instanceId":"0123456789abcdef0123456789abcdef","nextOrdinal":9,"nextLedgerId":1}}
     "#]].assert_eq(&fs::read_to_string(&file).unwrap());
     import(&to, &file).unwrap();
     assert_eq!(records(&to), given);
