@@ -328,7 +328,9 @@ impl Books {
         if about("Started") != usize::from(of_slot) {
             return Err(format!("Job {} is new, with {} Started entries", name(job), about("Started")));
         }
-        let by_hand = account.slot.is_none() && account.owner.is_some();
+        // Its CronJob may have gone in the same commit, and left it alone.
+        let annotations = job.metadata.as_ref().map(|meta| &meta.annotations);
+        let by_hand = annotations.is_some_and(|all| all.contains_key(api::cron_job::INSTANTIATE));
         if about("Triggered") != usize::from(by_hand) {
             return Err(format!("Job {} is new, with {} Triggered entries", name(job), about("Triggered")));
         }
@@ -412,7 +414,10 @@ impl Books {
         if expires && account.is_some_and(|account| account.ended) {
             return true; // It finished and expired in one commit.
         }
-        let Some((name, owner)) = api::cron_job::cron_job_of(job) else { return false };
+        let Some((name, owner)) = api::cron_job::cron_job_of(job) else {
+            // It was going when it was left alone.
+            return job.metadata.as_ref().is_some_and(|meta| meta.deletion_timestamp.is_some());
+        };
         if self.doomed.contains(owner) || account.is_some_and(|account| account.stray || account.ended) {
             return true;
         }

@@ -129,6 +129,9 @@ impl CronJob {
                 // What waits to be caught up with will not start; slots of the new schedule are missed from now on.
                 self.miss_all(clock, by, &mut closed);
                 self.settled = self.settled.max(by);
+            } else if spec.zone.is_none() {
+                // The zone is not known any more, and that was not noticed yet.
+                self.miss_all(clock, by, &mut closed);
             }
         }
         self.spec = spec;
@@ -143,10 +146,14 @@ impl CronJob {
         }
         let was_known = self.spec.zone.is_some();
         let by = self.due_by(clock.wall);
+        let is_known = zone.is_some();
         if clock.plausible && was_known {
             self.take_up(clock, by, &mut closed);
+            if !is_known {
+                // What waits to be caught up with will not start; later nobody could say what it was.
+                self.miss_all(clock, by, &mut closed);
+            }
         }
-        let is_known = zone.is_some();
         self.spec.zone = zone;
         match (was_known, is_known) {
             (true, true) => {

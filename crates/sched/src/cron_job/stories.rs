@@ -554,6 +554,32 @@ fn a_zone_that_vanishes_costs_slots_until_it_is_back() {
 }
 
 #[test]
+fn what_waits_to_be_caught_up_with_is_missed_when_its_zone_vanishes() {
+    let all = Spec {
+        catch_up: CatchUp::All { limit: 10 },
+        concurrency: Concurrency::Forbid,
+        ..spec("*/10 * * * *")
+    };
+    let mut world = World::new("2026-01-15T10:00:20Z", all);
+    world.run = Some(7200);
+    world
+        .until("2026-01-15T10:42:00Z")
+        .rezone(None)
+        .until("2026-01-15T10:55:00Z")
+        .rezone(Some(TimeZone::UTC));
+    world.until("2026-01-15T11:05:00Z").check(expect![[r#"
+        10:10:00 start c-29474530 for 10:10:00
+        10:20:00 JobAlreadyActive
+        10:30:00 JobAlreadyActive
+        10:40:00 JobAlreadyActive
+        10:42:00 UnknownTimeZone
+        10:50:00 UnknownTimeZone
+        10:50:00 missed 3 from 10:20:00 to 10:40:00: Forbidden
+        11:00:00 JobAlreadyActive
+    "#]]);
+}
+
+#[test]
 fn with_a_splay_the_job_starts_later_and_is_named_after_its_slot() {
     World::new("2026-01-15T10:00:20Z", Spec { splay: Millis(17_500), ..spec("*/5 * * * *") })
         .until("2026-01-15T10:12:00Z")
