@@ -150,7 +150,7 @@ async fn everything_that_is_wrong_is_told_with_its_path() {
     spec.concurrency_policy = "Sometimes".to_owned();
     spec.starting_deadline_seconds = Some(-1);
     let job = spec.job_template.as_mut().unwrap().spec.as_mut().unwrap();
-    job.template.as_mut().unwrap().spec.as_mut().unwrap().restart_policy = "Always".to_owned();
+    job.template.as_mut().unwrap().spec.as_mut().unwrap().make_mut().restart_policy = "Always".to_owned();
     check_refused(
         create(&client, wrong).await,
         expect![[r#"

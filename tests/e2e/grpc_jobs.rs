@@ -100,7 +100,8 @@ async fn an_update_changes_what_may_change_and_names_what_may_not() {
     let mut template = stored.clone();
     let spec = template.spec.as_mut().unwrap();
     spec.completions = Some(3);
-    spec.template.as_mut().unwrap().spec.as_mut().unwrap().containers[0].image = "other".to_owned();
+    spec.template.as_mut().unwrap().spec.as_mut().unwrap().make_mut().containers[0].image =
+        "other".to_owned();
     check_refused(
         client.jobs().update(JobServiceUpdateRequest { job: Some(template), dry_run: false }).await,
         expect![[r#"

@@ -53,7 +53,7 @@ fn field(pod: &Pod, source: &EnvVarSource, node_name: &str) -> String {
 /// What `valueFrom.resourceFieldRef` names, in its divisor's units, rounded up. A limit that is not set is what the node
 /// has; a request that is not set is nothing.
 fn amount(pod: &Pod, own: &Container, wanted: &ResourceFieldSelector, node: Node<'_>) -> String {
-    let mut all = pod.spec.iter().flat_map(crate::pod::containers);
+    let mut all = pod.spec.iter().flat_map(|spec| crate::pod::containers(spec));
     let named = all.find(|container| container.name == wanted.container_name);
     let container = if wanted.container_name.is_empty() { own } else { named.unwrap_or(own) };
     let Some((field, resource)) = wanted.resource.split_once('.') else { return String::new() };
@@ -146,7 +146,7 @@ mod tests {
         let field_ref = Some(ObjectFieldSelector { field_path: field_path.into(), ..Default::default() });
         EnvVar {
             name: name.into(),
-            value_from: Some(EnvVarSource { field_ref, ..Default::default() }),
+            value_from: Some(Box::new(EnvVarSource { field_ref, ..Default::default() })),
             ..Default::default()
         }
     }
@@ -209,7 +209,7 @@ mod tests {
         });
         EnvVar {
             name: name.into(),
-            value_from: Some(EnvVarSource { resource_field_ref, ..Default::default() }),
+            value_from: Some(Box::new(EnvVarSource { resource_field_ref, ..Default::default() })),
             ..Default::default()
         }
     }

@@ -125,5 +125,5 @@ pub fn images(job: &Job) -> impl Iterator<Item = &str> {
 /// The same, of what a Job is to do.
 pub(crate) fn spec_images(spec: &JobSpec) -> impl Iterator<Item = &str> {
     let pods = spec.template.iter().filter_map(|template| template.spec.as_ref());
-    pods.flat_map(crate::pod::containers).map(|container| container.image.as_str())
+    pods.flat_map(|pod| crate::pod::containers(pod)).map(|container| container.image.as_str())
 }

@@ -27,6 +27,7 @@ mod pod_template;
 pub mod quantity;
 #[cfg(test)]
 mod rules;
+mod shared;
 pub mod support;
 pub mod time;
 pub mod yaml;
@@ -37,3 +38,4 @@ pub use cron_job::NewCronJob;
 pub use field_error::{FieldError, FieldErrors, FieldPath};
 pub use image_ref::ImageRef;
 pub use job::{Grants, NewJob};
+pub use shared::Shared;

@@ -12,9 +12,12 @@ use sched::node::Room;
 pub use state::{new_state, record, state};
 pub use status::{set_image_id, write_status};
 
+use crate::Shared;
 use crate::container::{positive, request};
 use crate::pb::k8s::batch::v1::Job;
-use crate::pb::k8s::core::v1::{Container, EnvVar, EnvVarSource, ObjectFieldSelector, Pod, PodSpec};
+use crate::pb::k8s::core::v1::{
+    Container, EnvVar, EnvVarSource, ObjectFieldSelector, Pod, PodSpec, ResourceRequirements,
+};
 use crate::pb::k8s::meta::v1::{ObjectMeta, OwnerReference};
 use crate::time;
 
@@ -29,19 +32,7 @@ pub fn from_template(job: &Job, name: &str, uid: &str, now: Timestamp) -> Pod {
     let template = job.spec.as_ref().and_then(|spec| spec.template.clone()).unwrap_or_default();
     let meta = template.metadata.unwrap_or_default();
     let mut spec = template.spec.unwrap_or_default();
-    for container in spec.init_containers.iter_mut().chain(&mut spec.containers) {
-        if let Some(resources) = &mut container.resources {
-            // Kubernetes: what is not requested is requested as it is limited, per resource, when the Pod is made.
-            for (name, limit) in &resources.limits {
-                if name != crate::container::FUEL && !resources.requests.contains_key(name) {
-                    resources.requests.insert(name.clone(), limit.clone());
-                }
-            }
-        }
-    }
-    if !spec.priority_class_name.is_empty() {
-        spec.priority = priority(&spec.priority_class_name);
-    }
+    complete(&mut spec);
     Pod {
         metadata: Some(ObjectMeta {
             name: name.to_owned(),
@@ -56,6 +47,32 @@ pub fn from_template(job: &Job, name: &str, uid: &str, now: Timestamp) -> Pod {
         }),
         spec: Some(spec),
         status: None,
+    }
+}
+
+/// Fills in what Kubernetes fills in when a Pod is made. Most specs have it all, and stay shared with their Job's.
+fn complete(spec: &mut Shared<PodSpec>) {
+    // What is not requested is requested as it is limited, per resource.
+    fn left_out(resources: &ResourceRequirements) -> impl Iterator<Item = (&String, &String)> {
+        let counts = |name: &String| name != crate::container::FUEL && !resources.requests.contains_key(name);
+        resources.limits.iter().filter(move |(name, _)| counts(name))
+    }
+    let incomplete = |container: &Container| {
+        container.resources.as_ref().is_some_and(|resources| left_out(resources).next().is_some())
+    };
+    if containers(spec).any(incomplete) {
+        let spec = spec.make_mut();
+        for container in spec.init_containers.iter_mut().chain(&mut spec.containers) {
+            if let Some(resources) = &mut container.resources {
+                let more: Vec<_> =
+                    left_out(resources).map(|(name, limit)| (name.clone(), limit.clone())).collect();
+                resources.requests.extend(more);
+            }
+        }
+    }
+    let priority = priority(&spec.priority_class_name);
+    if !spec.priority_class_name.is_empty() && spec.priority != priority {
+        spec.make_mut().priority = priority;
     }
 }
 
@@ -81,7 +98,7 @@ pub fn set_index(pod: &mut Pod, job_name: &str, index: u32) {
     meta.generate_name = sched::names::indexed_prefix(job_name, index);
     meta.labels.insert(COMPLETION_INDEX.to_owned(), text.clone());
     meta.annotations.insert(COMPLETION_INDEX.to_owned(), text);
-    let spec = pod.spec.get_or_insert_default();
+    let spec = pod.spec.get_or_insert_default().make_mut();
     spec.hostname = format!("{job_name}-{index}");
     for container in spec.init_containers.iter_mut().chain(&mut spec.containers) {
         if container.env.iter().all(|variable| variable.name != COMPLETION_INDEX_VARIABLE) {
@@ -93,7 +110,7 @@ pub fn set_index(pod: &mut Pod, job_name: &str, index: u32) {
             container.env.push(EnvVar {
                 name: COMPLETION_INDEX_VARIABLE.to_owned(),
                 value: String::new(),
-                value_from: Some(source),
+                value_from: Some(Box::new(source)),
             });
         }
     }
@@ -155,7 +172,7 @@ pub fn image(pod: &Pod, index: usize) -> &str {
 
 /// The images of all containers, in order.
 pub fn images(pod: &Pod) -> impl Iterator<Item = &str> {
-    pod.spec.iter().flat_map(containers).map(|container| container.image.as_str())
+    pod.spec.iter().flat_map(|spec| containers(spec)).map(|container| container.image.as_str())
 }
 
 /// What a Pod takes of its node: a place for each container, and what they request.
@@ -192,5 +209,8 @@ pub(crate) fn is_sidecar(container: &Container) -> bool {
 
 /// The node has taken the Pod.
 pub fn assign(pod: &mut Pod, node_name: &str) {
-    node_name.clone_into(&mut pod.spec.get_or_insert_default().node_name);
+    let spec = pod.spec.get_or_insert_default();
+    if spec.node_name != node_name {
+        node_name.clone_into(&mut spec.make_mut().node_name);
+    }
 }

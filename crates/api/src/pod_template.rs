@@ -27,11 +27,14 @@ const GRACE_SECONDS: i64 = 30;
 /// Fills in what is not given. Only what means something here: a default that would be ignored is not written down.
 pub(crate) fn default(template: &mut PodTemplateSpec) {
     let Some(spec) = &mut template.spec else { return };
-    spec.termination_grace_period_seconds.get_or_insert(GRACE_SECONDS);
-    for container in spec.init_containers.iter_mut().chain(&mut spec.containers) {
-        default_container(container);
-    }
-    spec.volumes.iter_mut().for_each(volumes::default);
+    // What came from a stored template has them all.
+    spec.update(|spec| {
+        spec.termination_grace_period_seconds.get_or_insert(GRACE_SECONDS);
+        for container in spec.init_containers.iter_mut().chain(&mut spec.containers) {
+            default_container(container);
+        }
+        spec.volumes.iter_mut().for_each(volumes::default);
+    });
 }
 
 fn default_container(container: &mut Container) {
@@ -42,7 +45,7 @@ fn default_container(container: &mut Container) {
     }
     let probes =
         [&mut container.liveness_probe, &mut container.readiness_probe, &mut container.startup_probe];
-    probes.into_iter().flatten().for_each(probes::default);
+    probes.into_iter().flatten().for_each(|probe| probes::default(probe));
     if let Some(lifecycle) = &mut container.lifecycle {
         probes::default_lifecycle(lifecycle);
     }
@@ -65,7 +68,7 @@ pub(crate) fn validate(
     }
     let path = path.field("spec");
     let empty = PodSpec::default();
-    let spec = template.spec.as_ref().unwrap_or(&empty);
+    let spec = template.spec.as_deref().unwrap_or(&empty);
     volumes::validate(spec, &path.field("volumes"), grants, errors);
     containers::validate(spec, &path, errors);
     match spec.restart_policy.as_str() {

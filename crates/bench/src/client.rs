@@ -71,7 +71,7 @@ impl Asked<'_> {
             completion_mode: self.indexed.then(|| "Indexed".to_owned()),
             // Guests that are killed with the agent fail.
             backoff_limit: Some(if self.indexed { i32::MAX } else { 0 }),
-            template: Some(PodTemplateSpec { metadata: None, spec: Some(pod) }),
+            template: Some(PodTemplateSpec { metadata: None, spec: Some(pod.into()) }),
             ..JobSpec::default()
         };
         let metadata = ObjectMeta { name: self.name.to_owned(), ..ObjectMeta::default() };

@@ -40,11 +40,14 @@ pub(crate) fn job(name: &str) -> Job {
             labels: [("job-name".to_owned(), name.to_owned())].into(),
             ..ObjectMeta::default()
         }),
-        spec: Some(PodSpec {
-            containers: vec![container],
-            restart_policy: "OnFailure".to_owned(),
-            ..PodSpec::default()
-        }),
+        spec: Some(
+            PodSpec {
+                containers: vec![container],
+                restart_policy: "OnFailure".to_owned(),
+                ..PodSpec::default()
+            }
+            .into(),
+        ),
     };
     Job {
         metadata: Some(meta(name)),
@@ -136,7 +139,7 @@ pub(crate) fn pod(name: &str, phase: &str, containers: &str) -> Pod {
         controller: Some(true),
         block_owner_deletion: Some(true),
     });
-    Pod { metadata: Some(metadata), spec: Some(spec), status: Some(status) }
+    Pod { metadata: Some(metadata), spec: Some(spec.into()), status: Some(status) }
 }
 
 fn container_status(name: &str, word: &str) -> ContainerStatus {
@@ -157,14 +160,19 @@ fn container_status(name: &str, word: &str) -> ContainerStatus {
             waiting: Some(ContainerStateWaiting { reason: part(1).to_owned(), message: String::new() }),
             ..ContainerState::default()
         },
-        _ => ContainerState { terminated: Some(ended(part(1), part(2))), ..ContainerState::default() },
+        _ => ContainerState {
+            terminated: Some(Box::new(ended(part(1), part(2)))),
+            ..ContainerState::default()
+        },
     };
     status.ready = part(0) == "run";
     status.started = Some(status.ready);
     if part(0) == "wait" && !part(2).is_empty() {
         status.restart_count = part(2).parse().unwrap();
-        status.last_state =
-            Some(ContainerState { terminated: Some(ended("Error", "1")), ..ContainerState::default() });
+        status.last_state = Some(ContainerState {
+            terminated: Some(Box::new(ended("Error", "1"))),
+            ..ContainerState::default()
+        });
     }
     status.state = Some(state);
     status

@@ -37,6 +37,8 @@ pub(crate) struct CronJobEntry {
     pub(crate) revised: Option<CronJob>,
     pub(crate) committed: bool,
     pub(crate) state: cron_job::CronJob,
+    /// What its Jobs are made from; `None` until the first.
+    template: Option<Template>,
     /// What it is charged for among all that is in memory.
     pub(crate) charged: u64,
     /// When it is due, by the wall clock.
@@ -49,7 +51,8 @@ pub(crate) struct CronJobEntry {
 }
 
 impl CronJobEntry {
-    fn new(object: CronJob, state: cron_job::CronJob, committed: bool) -> CronJobEntry {
+    fn new(mut object: CronJob, state: cron_job::CronJob, committed: bool) -> CronJobEntry {
+        api::cron_job::pack(&mut object);
         CronJobEntry {
             key: cron_job_key(&object),
             uid: object.metadata.as_ref().map_or(String::new(), |meta| meta.uid.clone()),
@@ -59,6 +62,7 @@ impl CronJobEntry {
             committed,
             has_open_run: state.unrecorded().is_some(),
             state,
+            template: None,
             wake: None,
             retry: None,
             failures: 0,
@@ -222,7 +226,7 @@ impl Engine {
                 given,
             }));
         }
-        let revised = match new.revise(stored) {
+        let mut revised = match new.revise(stored) {
             Ok(Some(revised)) => revised,
             Ok(None) => return tx.reply_cron_job(ordinal, entry.object.clone(), Outcome::Unchanged),
             Err(errors) => return tx.reply(Err(Rejected::Invalid(errors))),
@@ -242,9 +246,11 @@ impl Engine {
             cron_job.spec.as_ref().map(|spec| (spec.schedule.clone(), spec.time_zone.clone()))
         };
         let rearmed_only = when(stored) != when(&revised);
+        api::cron_job::pack(&mut revised);
         let spec = api::cron_job::spec(&revised, &*self.config.zones, &self.config.node_name);
         let closed = entry.state.revise(spec, self.clock.clock());
         entry.revised = Some(revised);
+        entry.template = None;
         entry.failures = 0;
         tx.touch_cron_job(ordinal, entry.bytes());
         tx.reply_cron_job(ordinal, entry.object.clone(), Outcome::Configured);
@@ -362,11 +368,12 @@ impl Engine {
         overlaps: bool,
         tx: &mut Transaction,
     ) -> Result<(), String> {
-        let Some(entry) = self.cron_jobs.get(&ordinal) else { return Ok(()) };
+        let Some(entry) = self.cron_jobs.get_mut(&ordinal) else { return Ok(()) };
         let about = entry.reference();
         let key = entry.key.clone();
-        let zone = entry.state.spec.zone.clone();
-        let job = Template::of(entry.current()).job(start.slot, &start.name, zone.as_ref());
+        let template = entry.template.take().unwrap_or_else(|| Template::of(entry.current()));
+        let job = template.job(start.slot, &start.name, entry.state.spec.zone.as_ref());
+        entry.template = Some(template);
         let job = job.map_err(|errors| errors.to_string())?;
         let job = self.create_owned_job(job, tx).map_err(|refused| refused.to_string())?;
         tx.note(about, COMPONENT, false, "SuccessfulCreate", format!("Created job {}", start.name));

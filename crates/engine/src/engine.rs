@@ -515,8 +515,16 @@ impl Engine {
         bytes.copy_from_slice(&hash[..16]);
         bytes[6] = bytes[6] & 0x0f | 0x80; // UUID version 8: our own recipe (RFC 9562).
         bytes[8] = bytes[8] & 0x3f | 0x80;
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+        let mut uid = String::with_capacity(36);
+        for (place, byte) in bytes.iter().enumerate() {
+            if matches!(place, 4 | 6 | 8 | 10) {
+                uid.push('-');
+            }
+            for nibble in [byte >> 4, byte & 0xf] {
+                uid.extend(char::from_digit(nibble.into(), 16));
+            }
+        }
+        uid
     }
 
     pub(crate) fn new_ordinal(&mut self) -> u64 {

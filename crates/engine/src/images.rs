@@ -159,8 +159,9 @@ impl Engine {
         let pinned: BTreeSet<String> = unfinished
             .flat_map(|job| api::job::images(&job.object))
             .chain(self.pods.values().flat_map(|pod| api::pod::images(&pod.object)))
+            .map(str::to_owned)
             .chain(self.cron_jobs.values().flat_map(|cron_job| api::cron_job::images(cron_job.current())))
-            .filter_map(|image| Some(ImageRef::parse(image).ok()?.digest()?.to_owned()))
+            .filter_map(|image| Some(ImageRef::parse(&image).ok()?.digest()?.to_owned()))
             .collect();
         for digest in displaced.difference(&pinned) {
             self.images.remove(digest);

@@ -114,7 +114,7 @@ impl Agent {
 fn choose_container(pod: &Pod, name: &str) -> Result<String, Status> {
     let pod_name = pod.metadata.as_ref().map_or("", |meta| &meta.name);
     let empty = PodSpec::default();
-    let spec = pod.spec.as_ref().unwrap_or(&empty);
+    let spec = pod.spec.as_deref().unwrap_or(&empty);
     let names: Vec<&str> = api::pod::containers(spec).map(|container| container.name.as_str()).collect();
     match (name, &names[..]) {
         ("", [only]) => Ok((*only).to_owned()),

@@ -303,7 +303,7 @@ pub(super) fn images<'a>(manifests: impl Iterator<Item = &'a Manifest>, jobs: &[
         match manifest::read_object(node, &FieldPath::root()).object {
             Ok(Object::Job(job)) => images.extend(api::job::images(&job).map(str::to_owned)),
             Ok(Object::CronJob(cron_job)) => {
-                images.extend(api::cron_job::images(&cron_job).map(str::to_owned));
+                images.extend(api::cron_job::images(&cron_job));
             }
             Err(_) => {} // That is told when it is applied.
         }

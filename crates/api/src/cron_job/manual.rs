@@ -50,6 +50,7 @@ fn apply(job: &mut Job, overrides: &RunOverrides, errors: &mut FieldErrors) {
     let pod =
         job.spec.as_mut().and_then(|spec| spec.template.as_mut()).and_then(|template| template.spec.as_mut());
     let Some(pod) = pod else { return }; // That is told when the Job is checked.
+    let pod = pod.make_mut();
     let mut containers: Vec<_> = pod.containers.iter_mut().chain(&mut pod.init_containers).collect();
     let wanted = &overrides.container;
     let found = containers.iter().position(|container| wanted.is_empty() || container.name == *wanted);

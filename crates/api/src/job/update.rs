@@ -96,12 +96,13 @@ fn without_directives(new: &PodTemplateSpec, old: &PodTemplateSpec) -> PodTempla
         meta.annotations.clone_from(&old.annotations);
     }
     if let (Some(pod), Some(old)) = (&mut same.spec, &old.spec) {
+        let pod = pod.make_mut();
         pod.node_selector.clone_from(&old.node_selector);
         pod.tolerations.clone_from(&old.tolerations);
         pod.scheduling_gates.clone_from(&old.scheduling_gates);
         let (affinity, old_affinity) = (pod.affinity.take().unwrap_or_default(), old.affinity.clone());
         let node_affinity = old_affinity.as_ref().and_then(|affinity| affinity.node_affinity.clone());
-        let affinity = crate::pb::k8s::core::v1::Affinity { node_affinity, ..affinity };
+        let affinity = Box::new(crate::pb::k8s::core::v1::Affinity { node_affinity, ..*affinity });
         pod.affinity =
             Some(affinity).filter(|affinity| old_affinity.is_some() || *affinity != Default::default());
         keep_resources(&mut pod.init_containers, &old.init_containers);

@@ -19,7 +19,7 @@ use crate::time;
 /// A Pod at its beginning. Whether its images are there is for whoever knows to say.
 pub fn new_state(pod: &Pod, ordinal: u64) -> Facts {
     let empty = PodSpec::default();
-    let spec = pod.spec.as_ref().unwrap_or(&empty);
+    let spec = pod.spec.as_deref().unwrap_or(&empty);
     let policy = restart_policy(&spec.restart_policy);
     let inits = spec.init_containers.iter().map(|container| {
         let role = if super::is_sidecar(container) { Role::Sidecar } else { Role::Init };

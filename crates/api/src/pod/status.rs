@@ -128,14 +128,14 @@ fn write_container(container: &ContainerFacts, status: &mut ContainerStatus, fac
 
 fn terminated(ended: &Ended) -> ContainerState {
     ContainerState {
-        terminated: Some(ContainerStateTerminated {
+        terminated: Some(Box::new(ContainerStateTerminated {
             exit_code: i32::from(ended.exit.code()),
             reason: ended.exit.reason().to_owned(),
             message: ended.exit.message().to_owned(),
             started_at: ended.since.map(|since| time::seconds(since.wall)),
             finished_at: Some(time::seconds(ended.at.wall)),
             ..ContainerStateTerminated::default()
-        }),
+        })),
         ..ContainerState::default()
     }
 }

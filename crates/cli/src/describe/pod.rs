@@ -18,7 +18,7 @@ pub(crate) fn page(pod: &Pod, events: &[Event], clock: &Clock) -> Sheet {
     let mut sheet = Sheet::default();
     let meta = pod.metadata.clone().unwrap_or_default();
     let nothing = PodSpec::default();
-    let spec = pod.spec.as_ref().unwrap_or(&nothing);
+    let spec = pod.spec.as_deref().unwrap_or(&nothing);
     let idle = PodStatus::default();
     let now = pod.status.as_ref().unwrap_or(&idle);
 
@@ -114,8 +114,8 @@ pub(crate) fn last_end(pod: &Pod) -> Option<&ContainerStateTerminated> {
     let status = pod.status.as_ref()?;
     let containers = status.init_container_statuses.iter().chain(&status.container_statuses);
     let ends = containers.filter_map(|container| {
-        let now = container.state.as_ref().and_then(|state| state.terminated.as_ref());
-        now.or_else(|| container.last_state.as_ref().and_then(|state| state.terminated.as_ref()))
+        let now = container.state.as_ref().and_then(|state| state.terminated.as_deref());
+        now.or_else(|| container.last_state.as_ref().and_then(|state| state.terminated.as_deref()))
     });
     ends.max_by_key(|ended| (ended.exit_code != 0, time(ended.finished_at.as_ref())))
 }
@@ -174,20 +174,20 @@ mod tests {
     #[test]
     fn a_pod_that_backs_off_says_why_and_until_when() {
         let mut pod = backing_off("back-off 20s restarting failed container=a pod=hello-x7k2p_default");
-        let spec = pod.spec.as_mut().unwrap();
+        let spec = pod.spec.as_mut().unwrap().make_mut();
         let container = &mut spec.containers[0];
         container.args = vec!["--quick".to_owned()];
         container.env = vec![
             EnvVar { name: "MODE".to_owned(), value: "fast".to_owned(), ..EnvVar::default() },
             EnvVar {
                 name: "ME".to_owned(),
-                value_from: Some(EnvVarSource {
+                value_from: Some(Box::new(EnvVarSource {
                     field_ref: Some(ObjectFieldSelector {
                         field_path: "metadata.labels['job-name']".to_owned(),
                         ..ObjectFieldSelector::default()
                     }),
                     ..EnvVarSource::default()
-                }),
+                })),
                 ..EnvVar::default()
             },
         ];
