@@ -66,19 +66,23 @@ fn main() -> Result<(), Box<dyn Error>> {
         .include_file("packages.rs")
         .emit_rerun_if_changed(false)
         .compile_fds_with_config(descriptors, prost)?;
-    share(&out.join("k8s.core.v1.rs"))
+    share(&out, "k8s.core.v1", "PodSpec", 2)?;
+    share(&out, "k8s.batch.v1", "JobSpec", 2)?;
+    share(&out, "k8s.batch.v1", "CronJobSpec", 1)
 }
 
-/// Makes what Pods are to run a `Shared` wherever it is a field: prost cannot be told of it.
+/// Makes a spec a `Shared` in the so many messages of its package that have it: prost cannot be told of it.
 #[expect(clippy::disallowed_methods, reason = "as above")]
-fn share(generated: &Path) -> Result<(), Box<dyn Error>> {
-    const FIELD: &str = "pub spec: ::core::option::Option<PodSpec>,";
-    let code = fs::read_to_string(generated)?;
-    if code.matches(FIELD).count() != 2 {
-        return Err("a Pod and a template should have a PodSpec, and nothing else".into());
+fn share(out: &Path, package: &str, spec: &str, messages: usize) -> Result<(), Box<dyn Error>> {
+    let generated = out.join(format!("{package}.rs"));
+    let code = fs::read_to_string(&generated)?;
+    let field = format!("pub spec: ::core::option::Option<{spec}>,");
+    let found = code.matches(&field).count();
+    if found != messages {
+        return Err(format!("{package}: {found} messages have a {spec}, and not {messages}").into());
     }
-    let shared = "pub spec: ::core::option::Option<crate::Shared<PodSpec>>,";
-    Ok(fs::write(generated, code.replace(FIELD, shared))?)
+    let shared = format!("pub spec: ::core::option::Option<crate::Shared<{spec}>>,");
+    Ok(fs::write(generated, code.replace(&field, &shared))?)
 }
 
 /// The fields of the types in [`BOXED`].

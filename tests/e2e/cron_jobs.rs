@@ -104,7 +104,7 @@ async fn a_cron_job_is_created_read_listed_changed_and_deleted() {
     );
 
     let mut changed = stored.clone();
-    changed.spec.as_mut().unwrap().suspend = Some(true);
+    changed.spec.as_mut().unwrap().make_mut().suspend = Some(true);
     let request = CronJobServiceUpdateRequest { cron_job: Some(changed), dry_run: false };
     let updated = client.cron_jobs().update(request.clone()).await.unwrap().into_inner();
     assert_eq!(updated.next.unwrap().none_because, "Suspended");
@@ -145,11 +145,11 @@ async fn everything_that_is_wrong_is_told_with_its_path() {
     let node = Node::start();
     let client = node.client().await;
     let mut wrong = paused("Wrong", "0 0 * * * *");
-    let spec = wrong.spec.as_mut().unwrap();
+    let spec = wrong.spec.as_mut().unwrap().make_mut();
     spec.time_zone = Some("europe/berlin".to_owned());
     spec.concurrency_policy = "Sometimes".to_owned();
     spec.starting_deadline_seconds = Some(-1);
-    let job = spec.job_template.as_mut().unwrap().spec.as_mut().unwrap();
+    let job = spec.job_template.as_mut().unwrap().spec.as_mut().unwrap().make_mut();
     job.template.as_mut().unwrap().spec.as_mut().unwrap().make_mut().restart_policy = "Always".to_owned();
     check_refused(
         create(&client, wrong).await,

@@ -68,8 +68,8 @@ async fn a_job_is_created_read_listed_updated_and_deleted_over_either_socket() {
         assert!(listed.revision >= version(&read).parse().unwrap());
 
         let mut changed = read.clone();
-        changed.spec.as_mut().unwrap().parallelism = Some(7);
-        changed.spec.as_mut().unwrap().completions = None;
+        changed.spec.as_mut().unwrap().make_mut().parallelism = Some(7);
+        changed.spec.as_mut().unwrap().make_mut().completions = None;
         let request = JobServiceUpdateRequest { job: Some(changed), dry_run: true };
         let dry = client.jobs().update(request.clone()).await.unwrap().into_inner().job.unwrap();
         assert_eq!(dry.spec.unwrap().parallelism, Some(7));
@@ -98,7 +98,7 @@ async fn an_update_changes_what_may_change_and_names_what_may_not() {
     let stored = client.create(paused("hello")).await.unwrap();
 
     let mut template = stored.clone();
-    let spec = template.spec.as_mut().unwrap();
+    let spec = template.spec.as_mut().unwrap().make_mut();
     spec.completions = Some(3);
     spec.template.as_mut().unwrap().spec.as_mut().unwrap().make_mut().containers[0].image =
         "other".to_owned();

@@ -741,7 +741,7 @@ impl Account {
 /// What decides when it is due.
 fn when(cron_job: &CronJob) -> (String, Option<String>, bool) {
     let spec = cron_job.spec.clone().unwrap_or_default();
-    (spec.schedule, spec.time_zone, runs_once(cron_job))
+    (spec.schedule.clone(), spec.time_zone.clone(), runs_once(cron_job))
 }
 
 fn schedule_is_rhythm(schedule: &str) -> bool {

@@ -1,7 +1,7 @@
 //! CronJobs of every kind, as people would write them.
 
 use api::pb::k8s::batch::v1::CronJob;
-use api::{Grants, NewCronJob};
+use api::{Grants, NewCronJob, Shared};
 use fastrand::Rng;
 use sched::cron_job::Zones;
 use serde_json::{Map, json};
@@ -121,7 +121,7 @@ pub(crate) fn edit(cron_job: &CronJob, taste: Taste, rng: &mut Rng) -> CronJob {
     if rng.bool() {
         meta.resource_version = String::new();
     }
-    let Some(spec) = &mut cron_job.spec else { return cron_job };
+    let Some(spec) = cron_job.spec.as_mut().map(Shared::make_mut) else { return cron_job };
     match rng.u8(0..12) {
         0 => schedule(taste, rng).clone_into(&mut spec.schedule),
         1 => spec.time_zone = zone(rng).map(str::to_owned),

@@ -1,7 +1,7 @@
 //! Jobs of every kind, as people would write them.
 
 use api::pb::k8s::batch::v1::Job;
-use api::{Grants, NewJob};
+use api::{Grants, NewJob, Shared};
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
@@ -138,7 +138,7 @@ pub(crate) fn edit(job: &Job, rng: &mut Rng) -> Job {
     {
         meta.resource_version = String::new();
     }
-    let Some(spec) = &mut job.spec else { return job };
+    let Some(spec) = job.spec.as_mut().map(Shared::make_mut) else { return job };
     match rng.u8(0..8) {
         0 => spec.parallelism = Some(rng.i32(0..=6)),
         1 => spec.suspend = Some(spec.suspend != Some(true)),

@@ -15,11 +15,10 @@ use jiff::Timestamp;
 
 use crate::asked::{self, Asked};
 use crate::field_error::FieldErrors;
-use crate::job::Grants;
+use crate::job::{self, Grants};
 use crate::kind::Object;
-use crate::pb::k8s::batch::v1::CronJob;
-use crate::pb::k8s::core::v1::PodSpec;
-use crate::{Shared, metadata, support};
+use crate::pb::k8s::batch::v1::{CronJob, CronJobSpec};
+use crate::{metadata, support};
 
 pub use annotations::{CATCH_UP, CATCH_UP_LIMIT, CATCH_UP_LIMIT_DEFAULT, CATCH_UP_LIMIT_MAX, DST, JITTER};
 pub use annotations::{JITTER_MAX, jitter};
@@ -102,21 +101,16 @@ impl NewCronJob {
 
 /// The images of the containers in a CronJob's template, in order.
 pub fn images(cron_job: &CronJob) -> Vec<String> {
-    let images =
-        |pod: &PodSpec| crate::pod::containers(pod).map(|container| container.image.clone()).collect();
-    pod_spec(cron_job).map_or_else(Vec::new, |pod| pod.glance(images))
+    let images = |spec: &CronJobSpec| {
+        let jobs = spec.job_template.iter().filter_map(|template| template.spec.as_ref());
+        jobs.flat_map(|spec| job::spec_images(spec)).map(str::to_owned).collect()
+    };
+    cron_job.spec.as_ref().map_or_else(Vec::new, |spec| spec.glance(images))
 }
 
-/// Has the largest part of a CronJob lie in memory as its bytes: most wait for a long time, and some devices have thousands.
+/// Has the spec of a CronJob lie in memory as its bytes: most wait for a long time, and some devices have thousands.
 pub fn pack(cron_job: &mut CronJob) {
-    let template = cron_job.spec.as_mut().and_then(|spec| spec.job_template.as_mut());
-    let template = template.and_then(|template| template.spec.as_mut()?.template.as_mut());
-    if let Some(pod) = template.and_then(|template| template.spec.as_mut()) {
-        pod.pack();
+    if let Some(spec) = &mut cron_job.spec {
+        spec.pack();
     }
-}
-
-fn pod_spec(cron_job: &CronJob) -> Option<&Shared<PodSpec>> {
-    let job = cron_job.spec.as_ref()?.job_template.as_ref()?.spec.as_ref()?;
-    job.template.as_ref()?.spec.as_ref()
 }

@@ -88,8 +88,9 @@ impl NewJob {
         // A manifest that begins to speak of parallelism does not ask for a work queue.
         if let (Some(spec), Some(stored)) = (&mut job.spec, &stored.spec)
             && !whole
+            && spec.completions.is_none()
         {
-            spec.completions = spec.completions.or(stored.completions);
+            spec.make_mut().completions = stored.completions;
         }
         selector::generate(&mut job);
         if job == *stored {
@@ -119,7 +120,7 @@ pub(crate) fn validate_named(job: &Job, errors: &mut FieldErrors) {
 
 /// The images of the containers in a Job's template, in order.
 pub fn images(job: &Job) -> impl Iterator<Item = &str> {
-    job.spec.iter().flat_map(spec_images)
+    job.spec.iter().flat_map(|spec| spec_images(spec))
 }
 
 /// The same, of what a Job is to do.

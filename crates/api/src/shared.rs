@@ -1,8 +1,9 @@
 //! A message that many objects have in common, and that few change.
 //!
-//! What a Pod is to run lies in its CronJob, in every Job of it and in every Pod of those, and goes with each of them into
-//! every record and every watch. As a [`Shared`] it is there once: a copy is another reference, and its bytes are made once
-//! and copied from then on. Where nobody looks into it, it can be its bytes alone ([`Shared::pack`]).
+//! A spec hardly ever changes, and goes with every change of a status into a record and to everybody who watches. What a Pod
+//! is to run lies in its CronJob, in every Job of it and in every Pod of those. As a [`Shared`] it is there once: a copy is
+//! another reference, and its bytes are made once and copied from then on. Where nobody looks into it, it can be its bytes
+//! alone ([`Shared::pack`]).
 
 use std::fmt;
 use std::ops::Deref;
@@ -17,14 +18,14 @@ pub struct Shared<M>(Arc<Forms<M>>);
 
 /// At least one is there.
 struct Forms<M> {
-    message: OnceLock<M>,
+    message: OnceLock<Box<M>>,
     bytes: OnceLock<Bytes>,
 }
 
 impl<M: Message + Default + Clone> Shared<M> {
     /// Shares a message.
     pub fn new(message: M) -> Shared<M> {
-        Shared(Arc::new(Forms { message: message.into(), bytes: OnceLock::new() }))
+        Shared(Arc::new(Forms { message: Box::new(message).into(), bytes: OnceLock::new() }))
     }
 
     /// The message, to be changed. It is another one from now on than its copies.
@@ -34,7 +35,7 @@ impl<M: Message + Default + Clone> Shared<M> {
             Some(forms) => forms.message.take(),
             None => None,
         };
-        let message = message.unwrap_or_else(|| M::clone(self));
+        let message = message.map_or_else(|| M::clone(self), |message| *message);
         *self = Shared::new(message);
         let forms = Arc::get_mut(&mut self.0);
         let message = forms.and_then(|forms| forms.message.get_mut());
@@ -73,7 +74,7 @@ impl<M: Message + Default + Clone> Shared<M> {
 
     fn bytes(&self) -> &Bytes {
         self.0.bytes.get_or_init(|| {
-            let message = self.0.message.get().map(Message::encode_to_vec);
+            let message = self.0.message.get().map(|message| message.encode_to_vec());
             message.unwrap_or_default().into()
         })
     }
@@ -83,7 +84,7 @@ impl<M: Message + Default> Deref for Shared<M> {
     type Target = M;
 
     fn deref(&self) -> &M {
-        self.0.message.get_or_init(|| decoded(self.0.bytes.get().cloned().unwrap_or_default()))
+        self.0.message.get_or_init(|| Box::new(decoded(self.0.bytes.get().cloned().unwrap_or_default())))
     }
 }
 

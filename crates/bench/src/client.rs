@@ -75,7 +75,7 @@ impl Asked<'_> {
             ..JobSpec::default()
         };
         let metadata = ObjectMeta { name: self.name.to_owned(), ..ObjectMeta::default() };
-        Job { metadata: Some(metadata), spec: Some(spec), status: None }
+        Job { metadata: Some(metadata), spec: Some(spec.into()), status: None }
     }
 }
 

@@ -137,8 +137,8 @@ fn job(job: &Job, wide: bool, now: Timestamp) -> Vec<String> {
         age(time(meta.creation_timestamp.as_ref()), now),
     ];
     if wide {
-        let containers = containers(job.spec.as_ref());
-        cells.extend([names(containers), images(containers), selector(job.spec.as_ref())]);
+        let containers = containers(job.spec.as_deref());
+        cells.extend([names(containers), images(containers), selector(job.spec.as_deref())]);
     }
     cells
 }
@@ -157,8 +157,8 @@ fn cron_job(scheduled: &Scheduled, wide: bool, now: Timestamp) -> Vec<String> {
     let last = time(status.last_schedule_time.as_ref());
     let mut cells = vec![
         meta.name,
-        spec.schedule,
-        or_none(spec.time_zone.unwrap_or_default()),
+        spec.schedule.clone(),
+        or_none(spec.time_zone.clone().unwrap_or_default()),
         status::truth(spec.suspend.unwrap_or_default()).to_owned(),
         status.active.len().to_string(),
         last.map_or_else(|| NONE.to_owned(), |last| age(Some(last), now)),
@@ -166,7 +166,7 @@ fn cron_job(scheduled: &Scheduled, wide: bool, now: Timestamp) -> Vec<String> {
         age(time(meta.creation_timestamp.as_ref()), now),
     ];
     if wide {
-        let job = spec.job_template.as_ref().and_then(|template| template.spec.as_ref());
+        let job = spec.job_template.as_ref().and_then(|template| template.spec.as_deref());
         let containers = containers(job);
         cells.extend([names(containers), images(containers), selector(job)]);
     }
@@ -342,7 +342,7 @@ mod tests {
         let status = done.status.as_mut().unwrap();
         (status.succeeded, status.completion_time) = (5, ago(40));
         let mut selected = samples::job("nightly-report");
-        selected.spec.as_mut().unwrap().selector = Some(LabelSelector {
+        selected.spec.as_mut().unwrap().make_mut().selector = Some(LabelSelector {
             match_labels: [("batch.kubernetes.io/controller-uid".to_owned(), "1-2".to_owned())].into(),
             ..LabelSelector::default()
         });
@@ -389,10 +389,10 @@ mod tests {
         let mut due = samples::cron_job("nightly-report", "30 2 * * *");
         due.cron_job.status.as_mut().unwrap().active = vec![Default::default(); 2];
         let mut now = samples::cron_job("hello", "*/5 * * * *");
-        let spec = now.cron_job.spec.as_mut().unwrap();
+        let spec = now.cron_job.spec.as_mut().unwrap().make_mut();
         (now.next, spec.time_zone) = (next(Some(0), ""), None);
         let mut rests = samples::cron_job("rests", "@hourly");
-        rests.cron_job.spec.as_mut().unwrap().suspend = Some(true);
+        rests.cron_job.spec.as_mut().unwrap().make_mut().suspend = Some(true);
         rests.cron_job.status = None;
         rests.next = next(None, "Suspended");
         let mut mars = samples::cron_job("mars", "@hourly");

@@ -66,10 +66,10 @@ impl Document {
 /// The images of an object's containers; none if the object cannot be read.
 pub(crate) fn images(document: &manifest::Document) -> Vec<ImageField> {
     match &document.object {
-        Ok(Object::Job(job)) => of_job("spec", job.spec.as_ref()),
+        Ok(Object::Job(job)) => of_job("spec", job.spec.as_deref()),
         Ok(Object::CronJob(cron_job)) => {
             let template = cron_job.spec.as_ref().and_then(|spec| spec.job_template.as_ref());
-            of_job("spec.jobTemplate.spec", template.and_then(|template| template.spec.as_ref()))
+            of_job("spec.jobTemplate.spec", template.and_then(|template| template.spec.as_deref()))
         }
         Err(_) => Vec::new(),
     }

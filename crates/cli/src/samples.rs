@@ -49,33 +49,35 @@ pub(crate) fn job(name: &str) -> Job {
             .into(),
         ),
     };
+    let spec = JobSpec {
+        parallelism: Some(2),
+        completions: Some(5),
+        backoff_limit: Some(6),
+        template: Some(template),
+        ..JobSpec::default()
+    };
     Job {
         metadata: Some(meta(name)),
-        spec: Some(JobSpec {
-            parallelism: Some(2),
-            completions: Some(5),
-            backoff_limit: Some(6),
-            template: Some(template),
-            ..JobSpec::default()
-        }),
+        spec: Some(spec.into()),
         status: Some(JobStatus { start_time: ago(100), ..JobStatus::default() }),
     }
 }
 
 /// A CronJob in Berlin that started a Job a day ago, none of which runs now, and is due in four minutes.
 pub(crate) fn cron_job(name: &str, schedule: &str) -> Scheduled {
+    let spec = CronJobSpec {
+        schedule: schedule.to_owned(),
+        time_zone: Some("Europe/Berlin".to_owned()),
+        concurrency_policy: "Allow".to_owned(),
+        suspend: Some(false),
+        job_template: Some(JobTemplateSpec { metadata: None, spec: job(name).spec }),
+        successful_jobs_history_limit: Some(3),
+        failed_jobs_history_limit: Some(1),
+        ..CronJobSpec::default()
+    };
     let cron_job = CronJob {
         metadata: Some(meta(name)),
-        spec: Some(CronJobSpec {
-            schedule: schedule.to_owned(),
-            time_zone: Some("Europe/Berlin".to_owned()),
-            concurrency_policy: "Allow".to_owned(),
-            suspend: Some(false),
-            job_template: Some(JobTemplateSpec { metadata: None, spec: job(name).spec }),
-            successful_jobs_history_limit: Some(3),
-            failed_jobs_history_limit: Some(1),
-            ..CronJobSpec::default()
-        }),
+        spec: Some(spec.into()),
         status: Some(CronJobStatus {
             last_schedule_time: ago(86_160),
             last_successful_time: ago(86_100),

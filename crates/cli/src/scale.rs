@@ -123,7 +123,7 @@ mod tests {
     fn only_a_job_whose_indexes_all_run_at_once_is_elastic() {
         let job = |mode: &str, completions, parallelism| {
             let mut job = samples::job("hello");
-            let spec = job.spec.as_mut().unwrap();
+            let spec = job.spec.as_mut().unwrap().make_mut();
             spec.completion_mode = Some(mode.to_owned());
             (spec.completions, spec.parallelism) = (completions, parallelism);
             elastic(&job)

@@ -253,12 +253,12 @@ mod tests {
     #[test]
     fn completions_are_of_one_where_none_are_asked_for() {
         let mut job = samples::job("a");
-        let spec = job.spec.as_mut().unwrap();
+        let spec = job.spec.as_mut().unwrap().make_mut();
         (spec.completions, spec.parallelism) = (Some(3), Some(2));
         expect!["0/3"].assert_eq(&completions(&job));
-        job.spec.as_mut().unwrap().completions = None;
+        job.spec.as_mut().unwrap().make_mut().completions = None;
         expect!["0/1 of 2"].assert_eq(&completions(&job));
-        job.spec.as_mut().unwrap().parallelism = None;
+        job.spec.as_mut().unwrap().make_mut().parallelism = None;
         expect!["0/1"].assert_eq(&completions(&job));
     }
 

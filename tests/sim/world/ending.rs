@@ -138,7 +138,7 @@ impl World {
         let Some(cron_job) = self.checker.books.get(key) else { return Ok(()) };
         let mut cron_job = CronJob::clone(cron_job);
         if let Some(spec) = &mut cron_job.spec {
-            spec.suspend = Some(suspend);
+            spec.make_mut().suspend = Some(suspend);
         }
         if let Some(meta) = &mut cron_job.metadata {
             meta.resource_version = String::new();
@@ -169,7 +169,7 @@ impl World {
             .all_jobs()
             .filter_map(|job| {
                 let mut job = Job::clone(job);
-                let spec = job.spec.as_mut()?;
+                let spec = job.spec.as_mut()?.make_mut();
                 let waits = spec.suspend == Some(true) || spec.parallelism == Some(0);
                 spec.suspend = Some(false);
                 let elastic = spec.completion_mode.as_deref() == Some("Indexed");

@@ -21,6 +21,7 @@ const POLICIES: [&str; 3] = ["Allow", "Forbid", "Replace"];
 /// Fills in what is not given. What is not given of the Jobs stays so, apart from their Pods: it is filled in when they start.
 pub(super) fn default(cron_job: &mut CronJob) {
     let Some(spec) = &mut cron_job.spec else { return };
+    let spec = spec.make_mut();
     if spec.concurrency_policy.is_empty() {
         "Allow".clone_into(&mut spec.concurrency_policy);
     }
@@ -28,7 +29,7 @@ pub(super) fn default(cron_job: &mut CronJob) {
     spec.successful_jobs_history_limit.get_or_insert(3);
     spec.failed_jobs_history_limit.get_or_insert(1);
     if let Some(job) = spec.job_template.as_mut().and_then(|template| template.spec.as_mut()) {
-        job::default_template(job);
+        job::default_template(job.make_mut());
     }
 }
 

@@ -47,8 +47,7 @@ fn apply(job: &mut Job, overrides: &RunOverrides, errors: &mut FieldErrors) {
     if overrides.fuel == Some(0) {
         errors.invalid(path.field("fuel"), 0, "must be greater than 0: with no fuel nothing runs");
     }
-    let pod =
-        job.spec.as_mut().and_then(|spec| spec.template.as_mut()).and_then(|template| template.spec.as_mut());
+    let pod = job.spec.as_mut().and_then(|spec| spec.make_mut().template.as_mut()?.spec.as_mut());
     let Some(pod) = pod else { return }; // That is told when the Job is checked.
     let pod = pod.make_mut();
     let mut containers: Vec<_> = pod.containers.iter_mut().chain(&mut pod.init_containers).collect();

@@ -127,7 +127,7 @@ impl Asked {
         // Its splay depends on the namespace it would be in.
         metadata::place(cron_job.metadata_mut());
         if let Some(spec) = &mut cron_job.spec {
-            spec.time_zone.get_or_insert_with(|| "UTC".to_owned());
+            spec.make_mut().time_zone.get_or_insert_with(|| "UTC".to_owned());
         }
         Asked::of_stored(&cron_job, zones, device, errors)
     }

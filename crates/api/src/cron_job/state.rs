@@ -17,8 +17,13 @@ use crate::time;
 ///
 /// Also of one that would be refused today: a schedule with a zone within runs in that zone.
 pub fn spec(cron_job: &CronJob, zones: &dyn Zones, device: &str) -> Spec {
-    let empty = CronJobSpec::default();
-    let spec = cron_job.spec.as_ref().unwrap_or(&empty);
+    match &cron_job.spec {
+        Some(spec) => spec.glance(|spec| of(spec, cron_job, zones, device)),
+        None => of(&CronJobSpec::default(), cron_job, zones, device),
+    }
+}
+
+fn of(spec: &CronJobSpec, cron_job: &CronJob, zones: &dyn Zones, device: &str) -> Spec {
     let (schedule, zone) = match cron::split_zone(&spec.schedule) {
         Some(Ok((within, schedule))) => (Schedule::parse(schedule), find_within(within, zones)),
         Some(Err(error)) => (Err(error), None),

@@ -7,7 +7,7 @@ use crate::asked::Asked;
 use crate::field_error::FieldErrors;
 use crate::job::{self, NewJob};
 use crate::kind::{CRON_JOB, Object};
-use crate::pb::k8s::batch::v1::{CronJob, Job};
+use crate::pb::k8s::batch::v1::{CronJob, CronJobSpec, Job};
 use crate::pb::k8s::meta::v1::{ObjectMeta, OwnerReference};
 
 /// Annotation: the slot that a Job was started for, in RFC 3339.
@@ -45,7 +45,8 @@ impl Template {
 
 /// A Job from the template, without a name, as it is written there.
 pub(super) fn bare(cron_job: &CronJob, blocks_deletion: bool) -> Job {
-    let template = cron_job.spec.as_ref().and_then(|spec| spec.job_template.clone()).unwrap_or_default();
+    let template = |spec: &CronJobSpec| spec.job_template.clone();
+    let template = cron_job.spec.as_ref().and_then(|spec| spec.glance(template)).unwrap_or_default();
     let given = template.metadata.unwrap_or_default();
     let no_meta = ObjectMeta::default();
     let owner = cron_job.metadata.as_ref().unwrap_or(&no_meta);

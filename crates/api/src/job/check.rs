@@ -22,6 +22,7 @@ const MANAGED_BY_MAX: usize = 63;
 /// Fills in what is not given.
 pub(super) fn default(job: &mut Job) {
     let Some(spec) = &mut job.spec else { return };
+    let spec = spec.make_mut();
     if spec.completions.is_none() && spec.parallelism.is_none() {
         spec.completions = Some(1);
     }

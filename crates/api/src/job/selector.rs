@@ -24,6 +24,7 @@ pub(super) fn drop_generated(job: &mut Job) {
     if is_manual(spec) {
         return;
     }
+    let spec = spec.make_mut();
     let selected = spec.selector.as_ref().and_then(generated_for).map(str::to_owned);
     if selected.is_some() || spec.selector.as_ref() == Some(&LabelSelector::default()) {
         spec.selector = None;
@@ -65,7 +66,7 @@ fn remove_generated(labels: &mut Labels) {
 /// gets its template's.
 pub(super) fn generate(job: &mut Job) {
     let meta = job.metadata.get_or_insert_default();
-    let spec = job.spec.get_or_insert_default();
+    let spec = job.spec.get_or_insert_default().make_mut();
     let manual = is_manual(spec);
     let labels = &mut spec.template.get_or_insert_default().metadata.get_or_insert_default().labels;
     if !manual {

@@ -29,7 +29,7 @@ fn count(value: i32) -> u32 {
 /// What is asked of a stored Job, for decisions.
 pub fn spec(job: &Job) -> Spec {
     let empty = JobSpec::default();
-    let spec = job.spec.as_ref().unwrap_or(&empty);
+    let spec = job.spec.as_deref().unwrap_or(&empty);
     let pod = spec.template.as_ref().and_then(|template| template.spec.as_ref());
     Spec {
         parallelism: count(spec.parallelism.unwrap_or(1)),

@@ -12,13 +12,13 @@ use super::indexes;
 /// Finds everything in a Job's status that contradicts itself, its spec, or the status it had `before`.
 pub fn check_status(before: Option<&Job>, job: &Job) -> Result<(), FieldErrors> {
     let (no_spec, no_status) = (JobSpec::default(), JobStatus::default());
-    let spec = job.spec.as_ref().unwrap_or(&no_spec);
+    let spec = job.spec.as_deref().unwrap_or(&no_spec);
     let status = job.status.as_ref().unwrap_or(&no_status);
     let mut faults = Faults { errors: FieldErrors::new(), path: FieldPath::from("status") };
     conditions(spec, status, &mut faults);
     counts(spec, status, &mut faults);
     if let Some(before) = before {
-        let old_spec = before.spec.as_ref().unwrap_or(&no_spec);
+        let old_spec = before.spec.as_deref().unwrap_or(&no_spec);
         changes(spec, old_spec, status, before.status.as_ref().unwrap_or(&no_status), &mut faults);
     }
     faults.errors.into_result(())

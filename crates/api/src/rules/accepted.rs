@@ -145,7 +145,7 @@ fn what_was_made_for_another_job_is_left_out() {
                      template: {{metadata: {{labels: {{{uid_label}: {uid}, {name_label}: other}}}}}}}}"
         );
         assert_eq!(told(&changed(&[&copied])), "");
-        let labels = stored(&[&copied]).spec.unwrap().template.unwrap().metadata.unwrap().labels;
+        let labels = stored(&[&copied]).spec.unwrap().template.clone().unwrap().metadata.unwrap().labels;
         assert!(labels.values().all(|value| value != uid && value != "other"), "{labels:?}");
     }
 }

@@ -60,7 +60,8 @@ fn everything_may_change() {
 
 #[test]
 fn what_was_stored_long_ago_may_stay() {
-    let vanished = |old: &mut CronJob| old.spec.as_mut().unwrap().time_zone = Some("Mars/Olympus".to_owned());
+    let vanished =
+        |old: &mut CronJob| old.spec.as_mut().unwrap().make_mut().time_zone = Some("Mars/Olympus".to_owned());
     revised(
         "{}",
         vanished,
@@ -85,7 +86,8 @@ fn what_was_stored_long_ago_may_stay() {
         spec.timeZone: Invalid value: "Mars/Phobos": is no time zone this device knows; names are as in `Europe/Berlin` or `UTC`
     "#]],
     );
-    let within = |old: &mut CronJob| old.spec.as_mut().unwrap().schedule = "TZ=UTC 0 3 * * *".to_owned();
+    let within =
+        |old: &mut CronJob| old.spec.as_mut().unwrap().make_mut().schedule = "TZ=UTC 0 3 * * *".to_owned();
     revised(
         "{}",
         within,

@@ -368,8 +368,8 @@ fn the_zone_is_the_one_that_is_meant() {
     let zone = |schedule: &str, named: Option<&str>| {
         let mut cron_job = stored(&[]);
         let spec = cron_job.spec.as_mut().unwrap();
-        spec.schedule = schedule.to_owned();
-        spec.time_zone = named.map(str::to_owned);
+        spec.make_mut().schedule = schedule.to_owned();
+        spec.make_mut().time_zone = named.map(str::to_owned);
         let spec = cron_job::spec(&cron_job, &Bundled, "device");
         assert_eq!(spec.schedule.is_ok(), schedule != "TZ=0", "{schedule}");
         spec.zone.map_or("none".to_owned(), |zone| zone.iana_name().unwrap_or("?").to_owned())

@@ -43,9 +43,9 @@ pub(super) fn page(
     let mut sheet = Sheet::default();
     let meta = cron_job.metadata.clone().unwrap_or_default();
     let nothing = CronJobSpec::default();
-    let spec = cron_job.spec.as_ref().unwrap_or(&nothing);
+    let spec = cron_job.spec.as_deref().unwrap_or(&nothing);
     let no_job = JobSpec::default();
-    let job = spec.job_template.as_ref().and_then(|template| template.spec.as_ref()).unwrap_or(&no_job);
+    let job = spec.job_template.as_ref().and_then(|template| template.spec.as_deref()).unwrap_or(&no_job);
     let now = cron_job.status.clone().unwrap_or_default();
 
     parts::name(&mut sheet, &meta);

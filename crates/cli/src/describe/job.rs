@@ -28,12 +28,12 @@ pub(crate) fn page(job: &Job, pods: &[Pod], events: &[Event], clock: &Clock) -> 
     let mut sheet = Sheet::default();
     let meta = job.metadata.clone().unwrap_or_default();
     let nothing = JobSpec::default();
-    let spec = job.spec.as_ref().unwrap_or(&nothing);
+    let spec = job.spec.as_deref().unwrap_or(&nothing);
     let idle = JobStatus::default();
     let now = job.status.as_ref().unwrap_or(&idle);
 
     parts::name(&mut sheet, &meta);
-    sheet.pair(0, "Selector", selector(job.spec.as_ref()));
+    sheet.pair(0, "Selector", selector(job.spec.as_deref()));
     parts::labels(&mut sheet, 0, &meta);
     parts::controlled_by(&mut sheet, &meta);
     sheet.some(0, "Scheduled For", scheduled_slot(job).map(|slot| clock.date(slot)));
@@ -275,7 +275,7 @@ mod tests {
         );
         let status = job.status.as_mut().unwrap();
         (status.failed, status.ready, status.terminating) = (1, Some(0), Some(0));
-        let spec = job.spec.as_mut().unwrap();
+        let spec = job.spec.as_mut().unwrap().make_mut();
         (spec.active_deadline_seconds, spec.completions) = (Some(30), None);
         let pods = [samples::pod("hello-a", "Failed", "end:OOMKilled:137")];
         let events = [samples::event(
@@ -401,7 +401,7 @@ mod tests {
     fn a_jobs_policies_are_lines() {
         let mut job = samples::job("hello");
         samples::add_condition(&mut job, "Complete", "True", "", "");
-        let spec = job.spec.as_mut().unwrap();
+        let spec = job.spec.as_mut().unwrap().make_mut();
         spec.completion_mode = Some("Indexed".to_owned());
         (spec.backoff_limit_per_index, spec.max_failed_indexes) = (Some(1), Some(3));
         spec.ttl_seconds_after_finished = Some(100);
