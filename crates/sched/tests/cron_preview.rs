@@ -242,6 +242,25 @@ fn run_once_moves_a_slot_and_fires_once() {
 }
 
 #[test]
+fn nothing_is_dropped_between_a_slot_and_a_change_by_no_rule() {
+    // In January 2019 Metlakatla joined the rest of Alaska, half a winter after Alaska's own clocks went back.
+    for dst in [Dst::Kubernetes, Dst::RunOnce] {
+        check(
+            "56 */20 */13 */6 *",
+            "America/Metlakatla",
+            "2019-01-14T05:00:00Z",
+            3,
+            dst,
+            expect![[r#"
+                2019-01-14T08:56:00Z | 2019-01-14T00:56:00-08:00 |
+                2019-01-15T04:56:00Z | 2019-01-14T20:56:00-08:00 |
+                2019-01-27T09:56:00Z | 2019-01-27T00:56:00-09:00 |
+            "#]],
+        );
+    }
+}
+
+#[test]
 fn schedules_of_every_hour_get_no_notes() {
     check(
         "0 * * * *",

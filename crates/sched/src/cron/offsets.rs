@@ -1,10 +1,13 @@
 //! A zone's offsets, as the calendar asks for them: mostly the same one again.
 
+use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};
-use jiff::{SignedDuration, Timestamp};
 
-/// A zone, and the last stretch of it without a change.
+/// So much earlier than what was asked for is asked for next: the beginning of its day, and the day before.
+const EARLIER: i64 = 2 * 86_400;
+
+/// A zone, and a stretch of it without a change, or the last part of one.
 pub(super) struct Offsets<'zone> {
     zone: &'zone TimeZone,
     /// Seconds since 1970: from the first to before the second the offset does not change.
@@ -29,13 +32,20 @@ impl<'zone> Offsets<'zone> {
         }
         let Ok(instant) = Timestamp::from_second(unix) else { return 0 };
         self.offset = i64::from(self.zone.to_offset(instant).seconds());
-        let second = |at: Timestamp| at.as_second();
-        let following = self.zone.following(instant).next();
-        self.before = following.map_or(i64::MAX, |change| second(change.timestamp()));
-        let next = instant.checked_add(SignedDuration::from_secs(1)).unwrap_or(instant);
-        let preceding = self.zone.preceding(next).next();
-        self.from = preceding.map_or(i64::MIN, |change| second(change.timestamp()));
+        // What precedes an instant is not asked: jiff passes over the last change of a zone's list where none of the rule that
+        // goes on from there is so late, as in Metlakatla in January 2019.
+        let earlier = unix.saturating_sub(EARLIER);
+        (self.from, self.before) = match self.following(earlier) {
+            change if change > unix => (earlier, change),
+            _ => (unix, self.following(unix)),
+        };
         self.offset
+    }
+
+    /// The first change after an instant; the last instant there is if there is none.
+    fn following(&self, unix: i64) -> i64 {
+        let Ok(instant) = Timestamp::from_second(unix) else { return i64::MIN };
+        self.zone.following(instant).next().map_or(i64::MAX, |change| change.timestamp().as_second())
     }
 
     /// The instant at which the offset of this one ends; the last there is if it never does.
@@ -57,7 +67,7 @@ impl<'zone> Offsets<'zone> {
 
     /// True if the offset is the same for so long before and so long after an instant.
     pub(super) fn is_steady_around(&mut self, unix: i64, before: i64, after: i64) -> bool {
-        self.is_steady(unix, after) && self.from <= unix - before
+        self.is_steady(unix, after) && self.is_steady(unix.saturating_sub(before), before)
     }
 
     /// The local time at an instant.
@@ -87,4 +97,39 @@ pub(super) fn date_time(local: i64) -> DateTime {
 /// A local time as if it were UTC, in seconds since 1970.
 pub(super) fn unix_of(local: DateTime) -> i64 {
     Offset::UTC.to_timestamp(local).map_or(i64::MAX, Timestamp::as_second)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZoneDatabase;
+
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_a_zone_is_what_the_zone_says() {
+        let database = TimeZoneDatabase::bundled();
+        let begin: Timestamp = "1840-01-01T00:00:00Z".parse().unwrap();
+        for name in database.available() {
+            let zone = database.get(name.as_str()).unwrap();
+            let following = zone.following(begin).map(|change| change.timestamp().as_second());
+            let changes: Vec<_> = following.take_while(|change| *change < 2_300_000_000).collect();
+            let said = |unix: i64| zone.to_offset(Timestamp::from_second(unix).unwrap()).seconds();
+            for stretch in changes.windows(2) {
+                let (first, end) = (stretch[0], stretch[1]);
+                for kept_for in [first - 1, first, end - 1, end] {
+                    let mut offsets = Offsets::new(&zone);
+                    for asked in [kept_for, end, end - 1, first, first - 1] {
+                        assert_eq!(offsets.at(asked), i64::from(said(asked)), "{} at {asked}", name.as_str());
+                    }
+                    assert!(
+                        offsets.is_steady_around(end - 1, end - 1 - first, 0),
+                        "{} to {end}",
+                        name.as_str()
+                    );
+                    assert!(!offsets.is_steady_around(end - 1, end - first, 0), "{} to {end}", name.as_str());
+                    assert!(!offsets.is_steady_around(first, 0, end - first), "{} to {end}", name.as_str());
+                }
+            }
+        }
+    }
 }

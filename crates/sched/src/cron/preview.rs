@@ -3,8 +3,6 @@
 //! What is left out or moved is found by counting: between a slot and the next the calendar has no other match, unless a clock
 //! change took it away. Schedules of every hour get no notes: an hour that is left out or comes twice is nothing to them.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
@@ -98,10 +96,6 @@ impl Schedule {
             previewed.push(Previewed { slot: Some((instant, offset)), local, change, note });
             before = slot;
         }
-        // What is left out once and comes all the same, at another change, is not dropped.
-        let shown: BTreeSet<_> =
-            previewed.iter().filter(|one| one.slot.is_some()).map(|one| one.local).collect();
-        previewed.retain(|one: &Previewed| one.slot.is_some() || !shown.contains(&one.local));
         previewed
     }
 }
