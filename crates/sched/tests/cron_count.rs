@@ -108,10 +108,20 @@ fn counting_agrees_with_finding_each() {
 #[test]
 fn an_hour_that_begins_in_the_one_that_is_left_out_is_counted_as_it_is_found() {
     // In Chatham clocks go from 2:45 to 3:45: the walk finds 3:56, and nothing at 4.
-    let zone = TimeZone::get("Pacific/Chatham").unwrap();
+    let zone = TimeZoneDatabase::bundled().get("Pacific/Chatham").unwrap();
     let text = "*/14 */2 16 * 4,0";
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let (after, until) = (at("2028-08-27T08:42:19Z"), at("2028-11-04T18:31:34Z"));
+    agree(&zone, text, &Schedule::parse(text).unwrap(), Dst::Kubernetes, after, until, 7);
+}
+
+#[test]
+fn what_follows_a_slot_of_a_month_that_does_not_match_is_counted_as_it_is_found() {
+    // In Ulyanovsk April 1981 began at 1: the walk finds midnight of its 8th, and after it goes on from 1 on the first of May.
+    let zone = TimeZoneDatabase::bundled().get("Europe/Ulyanovsk").unwrap();
+    let text = "*/10 */10 */7 */2 *";
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let (after, until) = (at("1981-03-26T03:33:05Z"), at("1981-05-10T06:02:18Z"));
     agree(&zone, text, &Schedule::parse(text).unwrap(), Dst::Kubernetes, after, until, 7);
 }
 

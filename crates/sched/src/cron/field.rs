@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
 
 use super::ScheduleError;
 
@@ -108,6 +108,14 @@ impl Fields {
         let day = has(self.day, date.day());
         let weekday = has(self.weekday, date.weekday().to_sunday_zero_offset());
         if self.both_days { day && weekday } else { day || weekday }
+    }
+
+    /// True if a schedule names this local time, whatever its second.
+    pub(super) fn matches(&self, local: DateTime) -> bool {
+        has(self.minute, local.minute())
+            && has(self.hour, local.hour())
+            && self.month_matches(local.month())
+            && self.day_matches(local.date())
     }
 }
 

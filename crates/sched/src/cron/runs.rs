@@ -8,12 +8,10 @@
 use jiff::tz::TimeZone;
 
 use super::field::Fields;
-use super::offsets::Offsets;
+use super::offsets::{Offsets, date_time};
 use super::{Dst, calendar};
 
 const MINUTE: i64 = 60;
-/// So soon after a clock change each slot is looked for by itself.
-const HOURS: i64 = 2 * 3600;
 const DAY: i64 = 86_400;
 /// So close to a clock change a run ends with its day: whoever walks over midnight may see the change there.
 const MARGIN: i64 = 3 * DAY;
@@ -70,8 +68,8 @@ impl Iterator for Runs<'_> {
         let local = first + offset;
         let end_of_day = first - local.rem_euclid(DAY) + DAY - 1;
         let change = self.offsets.steady_until(first);
-        let end = if !self.offsets.is_steady_around(first, HOURS, 0) {
-            // The walk goes back to where the hour began, and may find another one there.
+        let end = if !self.fields.matches(date_time(local)) {
+            // One of the oddities: the walk goes back from it, to where its month, day or hour began, and on from there.
             first
         } else if self.offsets.is_steady_around(first, MARGIN, 0) {
             end_of_day.max(change.saturating_sub(MARGIN).min(first + YEAR))
