@@ -3,13 +3,14 @@
 //! The walk goes through real time and looks at the local clock, so that an hour that comes twice matches twice and one that
 //! is left out never. Where a day or a month begins in an hour that is left out it does stranger things, such as missing the
 //! whole day; those are Kubernetes' answers too. Where it would never end, or go back (in zones that left out a day, or went
-//! back over midnight), we go past the clock change minute by minute instead.
+//! back over midnight), we take every minute that matches instead, until the clock change is past.
 //!
 //! Where the offset stays the same, a walk of many steps is one jump.
 
 use jiff::ToSpan;
 use jiff::civil::{Date, DateTime, Time};
 
+use super::calendar;
 use super::field::{Fields, has};
 use super::offsets::Offsets;
 
@@ -38,7 +39,7 @@ pub(super) fn next(fields: &Fields, after: i64, offsets: &mut Offsets) -> Option
         let begin = from.max(caught - 2 * DAY);
         let change = walk.offsets.change_after(begin - DAY)?;
         let past = change.max(begin) + DAY;
-        if let Some(slot) = walk.minute_by_minute(begin, past) {
+        if let Some(slot) = walk.plainly(begin, past) {
             return Some(slot);
         }
         from = past;
@@ -171,25 +172,18 @@ impl Walk<'_, '_> {
         (at, local)
     }
 
-    /// The first slot after one instant and until another, without any jump.
-    fn minute_by_minute(&mut self, after: i64, until: i64) -> Option<i64> {
-        let mut at = after + 1;
-        while at <= until {
-            let local = self.offsets.local(at);
-            let second = i64::from(local.second());
-            if second != 0 {
-                at += MINUTE - second;
-                continue;
+    /// The first slot after one instant and until another, by the calendar of each stretch without a change.
+    fn plainly(&mut self, after: i64, until: i64) -> Option<i64> {
+        let mut begin = after + 1;
+        while begin <= until {
+            let offset = self.offsets.at(begin);
+            let end = self.offsets.steady_until(begin).min(until + 1);
+            let minute = |unix: i64| (unix + offset).div_euclid(MINUTE);
+            if calendar::count(self.fields, minute(begin - 1), minute(end - 1)) > 0 {
+                let slot = calendar::nth(self.fields, minute(begin - 1), 1)?;
+                return Some(slot * MINUTE - offset);
             }
-            let fields = self.fields;
-            if has(fields.minute, local.minute())
-                && has(fields.hour, local.hour())
-                && fields.month_matches(local.month())
-                && fields.day_matches(local.date())
-            {
-                return Some(at);
-            }
-            at += MINUTE;
+            begin = end;
         }
         None
     }
