@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use arbitrary::Unstructured;
 use arbtest::arbtest;
 use jiff::Timestamp;
-use jiff::tz::{TimeZone, TimeZoneDatabase};
-use sched::cron::{Dst, Schedule};
+use jiff::civil::DateTime;
+use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
+use sched::cron::{ClockChange, Dst, Schedule};
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
@@ -48,14 +49,17 @@ fn any_schedule(u: &mut Unstructured) -> arbitrary::Result<(String, Schedule)> {
     Ok((text, schedule))
 }
 
-/// An instant of the last hundred and the next fifty years; mostly one close to a clock change.
+/// An instant of the last hundred and the next fifty years; mostly one close to a clock change, or within hours of it.
 fn any_instant(u: &mut Unstructured, zone: &TimeZone) -> arbitrary::Result<Timestamp> {
     let at = u.int_in_range(-3_000_000_000i64..=3_600_000_000)?;
     let at = Timestamp::from_second(at).unwrap();
     let Some(change) = zone.following(at).next().filter(|_| u.ratio(3, 4).unwrap_or(false)) else {
         return Ok(at);
     };
-    let distance = u.int_in_range(-40 * DAY..=5 * DAY)?;
+    let distance = match u.ratio(1, 3)? {
+        true => u.int_in_range(-4 * HOUR..=4 * HOUR)?,
+        false => u.int_in_range(-40 * DAY..=5 * DAY)?,
+    };
     Ok(Timestamp::from_second(change.timestamp().as_second() + distance).unwrap())
 }
 
@@ -185,6 +189,69 @@ fn previews_hold_every_slot_and_drop_none_of_them() {
         }
         for previewed in &previewed {
             assert_eq!(previewed.note.is_empty(), previewed.change.is_none(), "{what}");
+        }
+        Ok(())
+    })
+    .budget_ms(300);
+}
+
+#[test]
+fn previews_tell_of_every_time_that_the_calendar_has() {
+    let zones = zones();
+    arbtest(|u| {
+        let zone = u.choose(&zones)?;
+        let (hour, minute) = (u.int_in_range(0..=23i8)?, u.int_in_range(0..=59i8)?);
+        let days = [any_field(u, 1, 31)?, any_field(u, 1, 12)?, any_field(u, 0, 6)?];
+        let text = format!("{minute} {hour} {}", days.join(" "));
+        let schedule = Schedule::parse(&text).unwrap();
+        let from = any_instant(u, zone)?;
+        let dst = if u.arbitrary()? { Dst::Kubernetes } else { Dst::RunOnce };
+        let previewed = schedule.preview(from, 30, zone, dst);
+        let what = format!("`{text}` {dst:?} in {:?} from {from}", zone.iana_name());
+        let Some(last) = previewed.last() else { return Ok(()) };
+        let told: BTreeSet<_> = previewed
+            .iter()
+            .map(|one| match one.change {
+                Some(ClockChange::Moved) => one.local.date().at(hour, minute, 0, 0),
+                _ => one.local,
+            })
+            .collect();
+        let slots: Vec<_> = previewed.iter().filter(|one| one.slot.is_some()).map(|one| one.local).collect();
+        let dropped = previewed.len() - slots.len();
+        // What the calendar has is what comes where no clock ever changes.
+        let as_utc = |local: DateTime| TimeZone::UTC.to_timestamp(local).unwrap();
+        let calendar = std::iter::successors(Some(as_utc(zone.to_datetime(from))), |at| {
+            schedule.next_after(*at, &TimeZone::UTC, Dst::Kubernetes)
+        });
+        for time in calendar.skip(1).take_while(|at| *at <= as_utc(last.local)) {
+            let local = TimeZone::UTC.to_datetime(time);
+            let ambiguous = zone.to_ambiguous_timestamp(local);
+            let over = matches!(ambiguous.offset(), AmbiguousOffset::Fold { .. })
+                && ambiguous.earlier().is_ok_and(|first| first <= from);
+            // Of a whole month that is passed over no more is told.
+            assert!(over || dropped >= 16 || told.contains(&local), "{what} does not tell of {local}");
+        }
+        for one in &previewed {
+            let times = slots.iter().filter(|local| **local == one.local).count();
+            match one.change {
+                Some(ClockChange::Dropped) if dst == Dst::RunOnce => {
+                    let AmbiguousOffset::Gap { before, after } =
+                        zone.to_ambiguous_timestamp(one.local).offset()
+                    else {
+                        panic!("{what} drops {}, which there is", one.local)
+                    };
+                    assert!(
+                        i64::from(after.seconds() - before.seconds()) >= DAY,
+                        "{what} drops {}",
+                        one.local
+                    );
+                }
+                Some(ClockChange::OnceOfTwo) => assert_eq!(times, 1, "{what} has {}", one.local),
+                Some(ClockChange::FirstOfTwo) if one != last => {
+                    assert_eq!(times, 2, "{what} has {}", one.local);
+                }
+                _ => {}
+            }
         }
         Ok(())
     })

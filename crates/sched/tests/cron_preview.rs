@@ -261,6 +261,58 @@ fn nothing_is_dropped_between_a_slot_and_a_change_by_no_rule() {
 }
 
 #[test]
+fn a_slot_is_moved_by_less_than_a_minute_too() {
+    // Clocks went from local mean time to that of the zone.
+    let from = "1894-12-31T12:00:00Z";
+    check(
+        "0,17 0 * * *",
+        "America/Toronto",
+        from,
+        1,
+        Dst::RunOnce,
+        expect![[r#"
+        1895-01-01T05:17:32Z | 1895-01-01T00:17:32-05:00 | Moved: clocks go forward by 17m32s: 00:00 and 00:17 do not exist on this day; they come at 00:17:32, once
+    "#]],
+    );
+    check(
+        "17 0 * * *",
+        "America/Toronto",
+        from,
+        2,
+        Dst::RunOnce,
+        expect![[r#"
+            1895-01-01T05:17:32Z | 1895-01-01T00:17:32-05:00 | Moved: clocks go forward by 17m32s: 00:17 does not exist on this day; it comes at 00:17:32
+            1895-01-02T05:17:00Z | 1895-01-02T00:17:00-05:00 |
+        "#]],
+    );
+}
+
+#[test]
+fn what_came_in_the_first_of_two_hours_is_not_dropped_in_the_second() {
+    check(
+        "30 1 * * *",
+        "America/New_York",
+        "2026-11-01T06:10:00Z",
+        1,
+        Dst::RunOnce,
+        expect![[r#"
+            2026-11-02T06:30:00Z | 2026-11-02T01:30:00-05:00 |
+        "#]],
+    );
+    // The hour that comes twice is the last of its day.
+    check(
+        "30 23 * * *",
+        "America/Scoresbysund",
+        "2026-10-25T01:10:00Z",
+        1,
+        Dst::RunOnce,
+        expect![[r#"
+            2026-10-26T01:30:00Z | 2026-10-25T23:30:00-02:00 |
+        "#]],
+    );
+}
+
+#[test]
 fn schedules_of_every_hour_get_no_notes() {
     check(
         "0 * * * *",

@@ -30,6 +30,16 @@ pub(super) fn next(fields: &Fields, after: i64, offsets: &mut Offsets) -> Option
     }
 }
 
+/// Until when, on the calendar, all is over at an instant: what clocks show, and in the second of two hours the end of both.
+pub(super) fn over(unix: i64, zone: &TimeZone) -> Option<i64> {
+    let shown = zone.to_offset(Timestamp::from_second(unix).ok()?);
+    let calendar = unix + i64::from(shown.seconds());
+    Some(match zone.to_ambiguous_timestamp(date_time(calendar)).offset() {
+        AmbiguousOffset::Fold { after, .. } if after == shown => instant(calendar, zone)?.passed,
+        _ => calendar,
+    })
+}
+
 /// What a calendar's time comes to.
 struct Instant {
     /// When it fires, if it does.

@@ -9,7 +9,7 @@ use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 
 use super::field::Fields;
 use super::offsets::{Offsets, date_time};
-use super::{Dst, Kind, Schedule, calendar, floor};
+use super::{Dst, Kind, Schedule, calendar, floor, once};
 
 const MINUTE: i64 = 60;
 const DAY_MINUTES: i64 = 1440;
@@ -62,8 +62,13 @@ impl Schedule {
         let mut previewed = Vec::new();
         let mut offsets = Offsets::new(zone);
         let mut before = floor(from);
-        // Until here, on the calendar, all was told with a slot that was moved.
-        let mut told = i64::MIN;
+        // Until here, on the calendar, all was told with a slot that was moved, or came before.
+        let mut told = match dst {
+            Dst::RunOnce if self.is_fixed_time() => {
+                once::over(before, zone).map(|over| over.div_euclid(MINUTE))
+            }
+            Dst::RunOnce | Dst::Kubernetes => None,
+        };
         for _ in 0..count {
             let next = match &self.0 {
                 Kind::Every(seconds) => before.checked_add(*seconds),
@@ -82,14 +87,14 @@ impl Schedule {
             {
                 let once = dst == Dst::RunOnce && fields.is_fixed_time();
                 let notes = Notes { schedule: self, fields, zone, dst, once };
-                let begun = minute_of(before, &mut offsets).max(told);
+                let begun = minute_of(before, &mut offsets).max(told.unwrap_or(i64::MIN));
                 let reached = minute_of(slot, &mut offsets);
                 previewed.extend(notes.dropped(begun, reached));
                 if let Some((last, moved)) = notes.moved(begun, reached, local) {
-                    told = last;
+                    told = Some(last);
                     (change, note) = (Some(ClockChange::Moved), moved);
                 } else {
-                    told = i64::MIN;
+                    told = None;
                     (change, note) = notes.doubled(instant, offset);
                 }
             }
@@ -185,9 +190,9 @@ impl Notes<'_> {
             AmbiguousOffset::Gap { before, after } => Some((before, after)),
             AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Fold { .. } => None,
         };
-        let (before, after) = gap(first).filter(|_| first != reached)?;
+        let (before, after) = gap(first)?;
         // Until the end of what is left out.
-        let missing = i64::from(after.seconds() - before.seconds()) / MINUTE;
+        let missing = (i64::from(after.seconds() - before.seconds()) + MINUTE - 1) / MINUTE;
         let mut last = first;
         let mut count = 1;
         while let Some(next) = calendar::nth(self.fields, last, 1).filter(|next| *next < first + missing) {
