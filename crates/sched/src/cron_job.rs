@@ -62,6 +62,9 @@ pub struct CronJob {
     pub active: Vec<JobRef>,
     /// What became of every slot up to here is on record, in `open`, or in `held`.
     pub settled: Timestamp,
+    /// The latest slot that was missed for good. After another schedule a slot may start that lies before it, but none up to
+    /// here: it may be one that was told of.
+    pub told: Option<Timestamp>,
     /// Missed slots that are not in the ledger yet, because more may follow.
     pub open: Option<Missed>,
     /// The latest slot if it did not start, but still may.

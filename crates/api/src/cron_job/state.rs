@@ -78,6 +78,7 @@ pub fn new_state(cron_job: &CronJob, zones: &dyn Zones, device: &str) -> State {
         last_successful: None,
         active: Vec::new(),
         settled: created,
+        told: None,
         open: None,
         held: None,
         next: None,
@@ -102,6 +103,7 @@ pub fn state(record: &CronJobRecord, zones: &dyn Zones, device: &str) -> State {
             .map(|job| JobRef { name: job.name.clone(), uid: job.uid.clone() })
             .collect(),
         settled: second(record.settled_seconds),
+        told: record.told_seconds.map(second),
         open: record.open.as_ref().map(missed),
         held: record.held_seconds.map(|slot| Held { slot: second(slot), why: reason(&record.held_reason) }),
         next: record.next_seconds.map(second),
@@ -121,6 +123,7 @@ pub fn record(cron_job: CronJob, state: &State, ordinal: u64) -> CronJobRecord {
         held_reason: state.held.map_or_else(String::new, |held| held.why.name().to_owned()),
         next_seconds: state.next.map(Timestamp::as_second),
         since_seconds: Some(state.since.as_second()),
+        told_seconds: state.told.map(Timestamp::as_second),
     }
 }
 

@@ -152,8 +152,15 @@ impl CronJob {
         }
     }
 
+    /// Its slots are others from now on: a run of missed ones has slots of one schedule only.
+    pub(super) fn close_runs(&mut self, closed: &mut Vec<Missed>) {
+        self.drop_held(closed);
+        closed.extend(self.open.take());
+    }
+
     /// A run goes on, or another begins.
     pub(super) fn join(&mut self, run: Missed, closed: &mut Vec<Missed>) {
+        self.told = self.told.max(Some(run.last));
         match &mut self.open {
             Some(open) if open.why == run.why && open.last < run.first => {
                 open.last = run.last;

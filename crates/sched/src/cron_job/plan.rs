@@ -7,7 +7,7 @@ use super::books::{Slots, minus, plus};
 use super::{
     CatchUp, Child, Clock, Concurrency, CronJob, Ended, Gap, Held, JobRef, Missed, ON_TIME, Reason, Spec,
 };
-use crate::names;
+use crate::{Millis, names};
 
 /// More missed slots than this are worth a warning (Kubernetes').
 const MANY: u64 = 100;
@@ -114,8 +114,9 @@ pub fn reconcile(
 impl CronJob {
     /// What of it is recorded, beside its spec.
     #[expect(clippy::type_complexity, reason = "compared at once and thrown away")]
-    fn progress(&self) -> (Vec<JobRef>, [Option<Timestamp>; 2], Timestamp, Option<Missed>, Option<Held>) {
-        (self.active.clone(), [self.last_schedule, self.last_successful], self.settled, self.open, self.held)
+    fn progress(&self) -> (Vec<JobRef>, [Option<Timestamp>; 3], Timestamp, Option<Missed>, Option<Held>) {
+        let known = [self.last_schedule, self.last_successful, self.told];
+        (self.active.clone(), known, self.settled, self.open, self.held)
     }
 
     /// Asks for something else. What came due before is taken up as it was asked for until now; the runs of missed slots that
@@ -125,9 +126,18 @@ impl CronJob {
         if clock.plausible {
             let by = self.due_by(clock.wall);
             self.take_up(clock, by, &mut closed);
-            if spec.schedule != self.spec.schedule || spec.zone_name != self.spec.zone_name {
-                // What waits to be caught up with will not start; slots of the new schedule are missed from now on.
+            let same = |spec: &Spec| (spec.schedule.clone(), spec.zone_name.clone(), spec.dst);
+            if same(&spec) != same(&self.spec) {
+                // What waits will not start; slots of the new schedule are missed from now on.
                 self.miss_all(clock, by, &mut closed);
+                // One that is held may still start if it is the latest of the new schedule too.
+                let held = self.held.take_if(|held| {
+                    let latest = |slots: Slots<'_>| slots.latest(minus(held.slot, Millis(1))?, by);
+                    Slots::of(&spec, self.last_schedule.unwrap_or(self.since)).and_then(latest)
+                        == Some(held.slot)
+                });
+                self.close_runs(&mut closed);
+                self.held = held;
                 self.settled = self.settled.max(by);
             } else if spec.zone.is_none() {
                 // The zone is not known any more, and that was not noticed yet.
@@ -135,7 +145,16 @@ impl CronJob {
             }
         }
         self.spec = spec;
+        self.foresee(clock);
         closed
+    }
+
+    /// Its slots may be others than they were: of the one that is due next no more is known, if its zone is not.
+    fn foresee(&mut self, clock: Clock<'_>) {
+        if self.spec.zone.is_some() {
+            let after = self.due_by(clock.wall).max(self.settled);
+            self.next = Slots::of(&self.spec, self.anchor()).and_then(|slots| slots.next(after));
+        }
     }
 
     /// What is known of its zone has changed. Slots that come due by it in the past are not made up for.
@@ -158,6 +177,7 @@ impl CronJob {
         match (was_known, is_known) {
             (true, true) => {
                 if self.spec.schedule.as_ref().is_ok_and(|schedule| schedule.period().is_none()) {
+                    self.close_runs(&mut closed);
                     self.settled = self.settled.max(by);
                     self.since = self.since.max(by);
                 }
@@ -170,6 +190,7 @@ impl CronJob {
             }
             (false, _) | (true, false) => {}
         }
+        self.foresee(clock);
         closed
     }
 
@@ -181,8 +202,7 @@ impl CronJob {
             self.take_up(clock, by, &mut closed);
             self.miss_all(clock, by, &mut closed);
         }
-        self.drop_held(&mut closed);
-        closed.extend(self.open.take());
+        self.close_runs(&mut closed);
         closed
     }
 
@@ -192,7 +212,7 @@ impl CronJob {
         self.last_schedule = last;
         self.active.retain(|active| !active.uid.is_empty());
         match self.spec.catch_up {
-            CatchUp::All { .. } => self.settled = minus(slot, crate::Millis::from_secs(1)).unwrap_or(slot),
+            CatchUp::All { .. } => self.settled = minus(slot, Millis::from_secs(1)).unwrap_or(slot),
             CatchUp::Last | CatchUp::None => self.held = Some(Held { slot, why: Reason::FailedCreate }),
         }
     }
@@ -332,7 +352,7 @@ impl CronJobPlan {
         let begin = cron.anchor().max(cron.since);
         let late = [
             cron.spec.starting_deadline,
-            (cron.spec.catch_up == CatchUp::None).then_some(crate::Millis(ON_TIME.0 + 1)),
+            (cron.spec.catch_up == CatchUp::None).then_some(Millis(ON_TIME.0 + 1)),
         ];
         late.into_iter().flatten().filter_map(|late| minus(by, late)).fold(begin, Timestamp::max)
     }
@@ -359,10 +379,12 @@ impl CronJobPlan {
             // The clock was put back: what became of slots until then is known already.
             return;
         }
-        let slot = slots.latest(from, by);
+        // Of another schedule it may lie before what is settled, but not among slots that were told as missed.
+        let held = self.next.held.map(|held| held.slot);
+        let slot = slots.latest(from, by).filter(|slot| self.next.told < Some(*slot) || held == Some(*slot));
         // One that is too late is held all the same, until another takes its place: its deadline may yet be changed.
         let Some(slot) = slot else { return };
-        if self.next.held.is_some_and(|held| held.slot != slot) {
+        if held.is_some_and(|held| held != slot) {
             self.next.drop_held(&mut self.missed);
         }
         if self.is_blocked() {
@@ -386,7 +408,7 @@ impl CronJobPlan {
     fn start_all(&mut self, slots: &Slots<'_>, job: &mut Maker<'_>, clock: Clock<'_>, by: Timestamp) {
         if self.next.spec.concurrency == Concurrency::Replace
             && let Some(last) = slots.latest(self.next.settled, by)
-            && let Some(before) = minus(last, crate::Millis::from_secs(1))
+            && let Some(before) = minus(last, Millis::from_secs(1))
         {
             // Each would stop the one before it.
             self.next.miss_until(slots, clock, before, by, &mut self.missed);

@@ -31,7 +31,7 @@ fn any_spec(u: &mut Unstructured<'_>) -> arbitrary::Result<Spec> {
     })
 }
 
-/// Something happens in the world; its clock is never put back.
+/// Something happens in the world; its clock is not put back meanwhile.
 fn live(world: &mut World, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     for _ in 0..u.int_in_range(1..=12)? {
         let wall = world.now.wall;
@@ -50,7 +50,7 @@ fn live(world: &mut World, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
                 world.run = *u.choose(&[None, Some(0), Some(30), Some(400), Some(5000)])?;
             }
         }
-        assert!(world.cron.last_schedule.is_none_or(|slot| slot <= world.now.wall));
+        assert!(world.cron.last_schedule.is_none_or(|slot| slot <= world.latest));
         if world.cron.spec.concurrency == Concurrency::Forbid {
             assert!(world.cron.active.len() <= 1);
         }
@@ -101,6 +101,69 @@ fn every_slot_that_came_due_starts_one_job_or_is_missed_once() {
             }
         };
         assert_eq!(accounted, due, "{:?} {runs:?}", world.started);
+        Ok(())
+    });
+}
+
+#[test]
+fn whatever_its_schedule_was_no_slot_is_told_of_twice_and_none_is_left_out() {
+    arbtest(|u| {
+        let schedules = ["* * * * *", "*/5 * * * *", "0 * * * *", "30 2 * * *", "17 */2 * * *"];
+        let first = *u.choose(&schedules)?;
+        let schedule = Schedule::parse(first).map_err(|error| error.to_string());
+        let mut world = World::new("2026-03-01T10:00:20Z", Spec { schedule, ..any_spec(u)? });
+        // Each schedule, and until where all was settled by it.
+        let mut stretches: Vec<(Schedule, Timestamp)> = Vec::new();
+        let begin = world.cron.since;
+        for _ in 0..u.int_in_range(1..=6)? {
+            live(&mut world, u)?;
+            if u.ratio(1, 3)? {
+                let back = world.now.wall.as_second() - u.int_in_range(1..=20_000)?;
+                world.set_clock(&Timestamp::from_second(back).unwrap().to_string());
+            }
+            world.rezone(Some(TimeZone::UTC));
+            let before = world.cron.spec.schedule.clone().unwrap();
+            let (next, catch_up) = (*u.choose(&schedules)?, *u.choose(&[CatchUp::Last, CatchUp::None])?);
+            world.edit(|spec| {
+                spec.schedule = Ok(Schedule::parse(next).unwrap());
+                spec.catch_up = catch_up;
+            });
+            if world.cron.spec.schedule.as_ref() != Ok(&before) {
+                stretches.push((before, world.cron.settled));
+            }
+        }
+        let cron = world.cron.clone();
+        let clock = world.watch.clock();
+        let runs = cron.clone().close_books(clock);
+        let by = cron.due_by(clock.wall).max(cron.settled);
+        stretches.push((cron.spec.schedule.clone().unwrap(), by));
+        world.missed_by.resize(world.missed.len() + runs.len(), cron.spec.schedule.clone());
+        world.missed.extend(runs);
+
+        let slots = |schedule: &Schedule, after: Timestamp, until: Timestamp| {
+            let next = |at: &Timestamp| schedule.next_after(*at, &TimeZone::UTC, Dst::Kubernetes);
+            let slots = std::iter::successors(next(&after), next);
+            slots.take_while(|slot| *slot <= until).collect::<Vec<_>>()
+        };
+        let mut told = std::collections::BTreeSet::new();
+        for slot in &world.started {
+            assert!(told.insert(*slot), "{slot} started twice");
+        }
+        for (run, schedule) in world.missed.iter().zip(&world.missed_by) {
+            let before = Timestamp::from_second(run.first.as_second() - 1).unwrap();
+            let slots = slots(schedule.as_ref().unwrap(), before, run.last);
+            assert_eq!(slots.len() as u64, run.count, "{run:?} of {schedule:?}");
+            for slot in slots {
+                assert!(told.insert(slot), "{slot} is told of twice: {run:?}");
+            }
+        }
+        let mut after = begin;
+        for (schedule, until) in stretches {
+            for slot in slots(&schedule, after, until) {
+                assert!(told.contains(&slot), "nothing became of {slot}, of {schedule:?} until {until}");
+            }
+            after = after.max(until);
+        }
         Ok(())
     });
 }

@@ -23,6 +23,8 @@ pub(super) struct World {
     succeed: bool,
     pub(super) watch: ClockWatch,
     pub(super) now: Now,
+    /// What the clock said at the latest.
+    pub(super) latest: Timestamp,
     uids: u32,
     /// So many Jobs may be made.
     room: usize,
@@ -30,6 +32,8 @@ pub(super) struct World {
     /// What became of slots, as it was told: those that started, and runs of those that were missed.
     pub(super) started: Vec<Timestamp>,
     pub(super) missed: Vec<Missed>,
+    /// The schedule of each of those runs.
+    pub(super) missed_by: Vec<Result<Schedule, String>>,
 }
 
 pub(super) fn at(text: &str) -> Timestamp {
@@ -63,6 +67,7 @@ impl World {
             last_successful: None,
             active: Vec::new(),
             settled: since,
+            told: None,
             open: None,
             held: None,
             next: None,
@@ -77,11 +82,13 @@ impl World {
             succeed: true,
             watch: ClockWatch::new(now, at("2026-01-01T00:00:00Z"), None),
             now,
+            latest: since,
             uids: 0,
             room: usize::MAX,
             story: String::new(),
             started: Vec::new(),
             missed: Vec::new(),
+            missed_by: Vec::new(),
         };
         world.sync();
         world
@@ -92,6 +99,7 @@ impl World {
     }
 
     pub(super) fn sync(&mut self) {
+        self.latest = self.latest.max(self.now.wall);
         for news in self.watch.look(self.now) {
             match news {
                 ClockNews::Stepped { from, to } => self.say(format!("clock {} -> {}", time(from), time(to))),
@@ -132,7 +140,12 @@ impl World {
     }
 
     fn tell_missed(&mut self, runs: Vec<Missed>) {
+        self.tell_missed_by(self.cron.spec.schedule.clone(), runs);
+    }
+
+    fn tell_missed_by(&mut self, schedule: Result<Schedule, String>, runs: Vec<Missed>) {
         self.missed.extend(&runs);
+        self.missed_by.resize(self.missed.len(), schedule);
         for Missed { first, last, count, why } in runs {
             self.say(format!("missed {count} from {} to {}: {}", time(first), time(last), why.name()));
         }
@@ -183,9 +196,10 @@ impl World {
         let mut spec = self.cron.spec.clone();
         change(&mut spec);
         let rearmed = spec.schedule != self.cron.spec.schedule || spec.zone_name != self.cron.spec.zone_name;
+        let schedule = self.cron.spec.schedule.clone();
         let runs = self.cron.revise(spec, self.watch.clock());
         self.say("edited");
-        self.tell_missed(runs);
+        self.tell_missed_by(schedule, runs);
         if rearmed {
             let next = self.cron.next_start(self.now.wall).map(|(_, start)| start);
             self.wake = [self.wake, next].into_iter().flatten().min();
@@ -426,6 +440,51 @@ fn another_schedule_starts_nothing_until_the_next_look() {
 }
 
 #[test]
+fn a_schedule_that_is_changed_and_changed_back_has_no_slot_told_of_twice() {
+    let (every_ten, hourly) = ("*/10 * * * *", "17 * * * *");
+    let mut world = World::new("2026-01-15T10:00:20Z", spec(every_ten));
+    world.until("2026-01-15T10:12:00Z");
+    world.room = 0;
+    world
+        .until("2026-01-15T10:45:00Z")
+        .edit(|spec| {
+            spec.schedule = Ok(Schedule::parse(hourly).unwrap());
+            spec.catch_up = CatchUp::All { limit: 1 };
+        })
+        .edit(|spec| {
+            spec.schedule = Ok(Schedule::parse(every_ten).unwrap());
+            spec.catch_up = CatchUp::Last;
+        });
+    world.room = 9;
+    world.sync();
+    world.until("2026-01-15T10:55:00Z").check(expect![[r#"
+        10:10:00 start c-29474530 for 10:10:00
+        10:10:05 SawCompleted("c-29474530", true)
+        10:45:00 edited
+        10:45:00 missed 3 from 10:20:00 to 10:40:00: FailedCreate
+        10:45:00 edited
+        10:50:00 start c-29474570 for 10:50:00
+        10:50:05 SawCompleted("c-29474570", true)
+    "#]]);
+}
+
+#[test]
+fn another_schedule_starts_no_slot_that_was_missed_by_the_one_before() {
+    let mut world = World::new("2026-01-15T04:30:00Z", Spec { suspend: true, ..spec("0 * * * *") });
+    world
+        .until("2026-01-15T10:30:00Z")
+        .edit(|spec| spec.schedule = Ok(Schedule::parse("0 5 * * *").unwrap()))
+        .edit(|spec| spec.suspend = false)
+        .until("2026-01-16T05:00:00Z")
+        .check(expect![[r#"
+            10:30:00 edited
+            10:30:00 missed 6 from 05:00:00 to 10:00:00: Suspended
+            10:30:00 edited
+            2026-01-16T05:00:00 start c-29475660 for 2026-01-16T05:00:00
+        "#]]);
+}
+
+#[test]
 fn more_than_100_missed_slots_are_worth_a_warning_and_no_more() {
     World::new("2026-01-15T10:00:20Z", spec("* * * * *"))
         .down_until("2026-01-15T11:40:30Z")
@@ -550,6 +609,29 @@ fn a_zone_that_vanishes_costs_slots_until_it_is_back() {
         10:45:05 SawCompleted("c-29474560", true)
         10:50:00 start c-29474570 for 10:50:00
         10:50:05 SawCompleted("c-29474570", true)
+    "#]]);
+}
+
+#[test]
+fn a_slot_that_a_schedule_before_would_have_had_is_none_while_the_zone_is_not_known() {
+    let mut world = World::new("2026-01-15T10:00:20Z", spec("*/10 * * * *"));
+    world
+        .until("2026-01-15T10:12:00Z")
+        .edit(|spec| spec.schedule = Ok(Schedule::parse("45 * * * *").unwrap()))
+        .rezone(None)
+        .until("2026-01-15T12:12:00Z")
+        .rezone(Some(TimeZone::UTC));
+    world.until("2026-01-15T12:55:00Z").check(expect![[r#"
+        10:10:00 start c-29474530 for 10:10:00
+        10:10:05 SawCompleted("c-29474530", true)
+        10:12:00 edited
+        10:12:00 UnknownTimeZone
+        10:45:00 UnknownTimeZone
+        12:12:00 missed 1 from 10:45:00 to 10:45:00: UnknownTimeZone
+        12:12:00 start c-29474625 for 11:45:00
+        12:12:05 SawCompleted("c-29474625", true)
+        12:45:00 start c-29474685 for 12:45:00
+        12:45:05 SawCompleted("c-29474685", true)
     "#]]);
 }
 
