@@ -62,6 +62,9 @@ pub struct CronJob {
     pub active: Vec<JobRef>,
     /// What became of every slot up to here is on record, in `open`, or in `held`.
     pub settled: Timestamp,
+    /// With [`CatchUp::All`], the slots behind that which came due and wait to start; the reason is what the first will have
+    /// been missed for if they never do. While the zone is not known, nobody could say any more which they are.
+    pub waiting: Option<Missed>,
     /// The latest slot that was missed for good. After another schedule a slot may start that lies before it, but none up to
     /// here: it may be one that was told of.
     pub told: Option<Timestamp>,

@@ -79,6 +79,7 @@ pub fn new_state(cron_job: &CronJob, zones: &dyn Zones, device: &str) -> State {
         active: Vec::new(),
         settled: created,
         told: None,
+        waiting: None,
         open: None,
         held: None,
         next: None,
@@ -104,6 +105,7 @@ pub fn state(record: &CronJobRecord, zones: &dyn Zones, device: &str) -> State {
             .collect(),
         settled: second(record.settled_seconds),
         told: record.told_seconds.map(second),
+        waiting: record.waiting.as_ref().map(missed),
         open: record.open.as_ref().map(missed),
         held: record.held_seconds.map(|slot| Held { slot: second(slot), why: reason(&record.held_reason) }),
         next: record.next_seconds.map(second),
@@ -124,6 +126,7 @@ pub fn record(cron_job: CronJob, state: &State, ordinal: u64) -> CronJobRecord {
         next_seconds: state.next.map(Timestamp::as_second),
         since_seconds: Some(state.since.as_second()),
         told_seconds: state.told.map(Timestamp::as_second),
+        waiting: state.waiting.as_ref().map(missed_slots),
     }
 }
 

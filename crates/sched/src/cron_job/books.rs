@@ -53,7 +53,7 @@ impl<'a> Slots<'a> {
     }
 
     /// All slots of a stretch as one run.
-    fn run(&self, after: Timestamp, until: Timestamp, why: Reason) -> Option<Missed> {
+    pub(super) fn run(&self, after: Timestamp, until: Timestamp, why: Reason) -> Option<Missed> {
         if until <= after {
             return None;
         }
@@ -69,7 +69,15 @@ impl CronJob {
     /// are then left unsettled.
     pub(super) fn take_up(&mut self, clock: Clock<'_>, by: Timestamp, closed: &mut Vec<Missed>) {
         let spec = self.spec.clone();
-        let Some(slots) = Slots::of(&spec, self.anchor()) else { return };
+        let Some(slots) = Slots::of(&spec, self.anchor()) else {
+            return self.take_up_next(by, closed);
+        };
+        if let Some(waiting) = self.waiting
+            && slots.run(self.settled, waiting.last, waiting.why) != self.waiting
+        {
+            // The zone's data is not what it was; by what it is, there are other slots.
+            self.miss_waiting(closed);
+        }
         if let CatchUp::All { limit } = spec.catch_up {
             self.drop_held(closed);
             let late = spec.starting_deadline.and_then(|deadline| minus(by, deadline));
@@ -93,12 +101,67 @@ impl CronJob {
         self.settled = last;
     }
 
+    /// While the zone is not known nobody can say which slots come due; but the one that was due next was known.
+    fn take_up_next(&mut self, by: Timestamp, closed: &mut Vec<Missed>) {
+        let Some(slot) = self.next.filter(|next| *next > self.settled && *next <= by) else { return };
+        let why = Reason::UnknownTimeZone;
+        self.next = None;
+        match (self.spec.catch_up, self.waiting) {
+            (CatchUp::All { .. }, Some(waiting)) if waiting.last < slot => {
+                let count = waiting.count.saturating_add(1);
+                self.waiting = Some(Missed { last: slot, count, ..waiting });
+            }
+            (CatchUp::All { .. }, Some(_)) => {}
+            (CatchUp::All { .. }, None) => {
+                self.waiting = Some(Missed { first: slot, last: slot, count: 1, why });
+            }
+            (CatchUp::Last | CatchUp::None, _) => {
+                self.miss_waiting(closed);
+                self.drop_held(closed);
+                self.settled = slot;
+                self.held = Some(Held { slot, why });
+            }
+        }
+    }
+
+    /// Takes note of what came due and is not settled.
+    pub(super) fn note_waiting(&mut self, clock: Clock<'_>, by: Timestamp) {
+        let waiting = match (self.spec.catch_up, Slots::of(&self.spec, self.anchor())) {
+            // What was known is known on.
+            (_, None) => return,
+            (CatchUp::Last | CatchUp::None, _) => None,
+            (CatchUp::All { .. }, Some(slots)) => {
+                // A clock that was put back makes nothing undone.
+                let until = self.waiting.map_or(by, |waiting| waiting.last.max(by));
+                slots.run(self.settled, until, Reason::AgentDown)
+            }
+        };
+        self.waiting = waiting.map(|run| {
+            // Why it waits is what it was when that was first seen.
+            let known = self.waiting.filter(|known| known.first <= run.first && run.first <= known.last);
+            Missed { why: known.map_or_else(|| self.why(clock, run.first, by), |known| known.why), ..run }
+        });
+    }
+
+    /// What is known to wait is missed.
+    pub(super) fn miss_waiting(&mut self, closed: &mut Vec<Missed>) {
+        if let Some(run) = self.waiting.take().filter(|run| run.first > self.settled) {
+            self.drop_held(closed);
+            self.settled = run.last;
+            self.join(run, closed);
+        }
+    }
+
     /// What waits to be caught up with is missed.
     pub(super) fn miss_all(&mut self, clock: Clock<'_>, by: Timestamp, closed: &mut Vec<Missed>) {
         let spec = self.spec.clone();
         if let (CatchUp::All { .. }, Some(slots)) = (spec.catch_up, Slots::of(&spec, self.anchor())) {
             self.miss_until(&slots, clock, by, by, closed);
+            // A clock that was put back says less than what has come due.
+            let waiting = self.waiting.take();
+            self.waiting = waiting.and_then(|waiting| slots.run(self.settled, waiting.last, waiting.why));
         }
+        self.miss_waiting(closed);
     }
 
     /// Every slot until then is missed.

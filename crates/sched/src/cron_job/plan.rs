@@ -100,6 +100,7 @@ pub fn reconcile(
         plan.missed.extend(closed);
     } else if clock.plausible {
         plan.look_at_slots(name, children, taken, starts, clock);
+        plan.next.note_waiting(clock, plan.next.due_by(clock.wall));
         // Whatever becomes of the slot that is held, the run before it does not go on.
         if let (Some(open), Some(held)) = (plan.next.open, plan.next.held)
             && open.why != held.why
@@ -114,35 +115,44 @@ pub fn reconcile(
 impl CronJob {
     /// What of it is recorded, beside its spec.
     #[expect(clippy::type_complexity, reason = "compared at once and thrown away")]
-    fn progress(&self) -> (Vec<JobRef>, [Option<Timestamp>; 3], Timestamp, Option<Missed>, Option<Held>) {
+    fn progress(
+        &self,
+    ) -> (Vec<JobRef>, [Option<Timestamp>; 3], Timestamp, [Option<Missed>; 2], Option<Held>) {
         let known = [self.last_schedule, self.last_successful, self.told];
-        (self.active.clone(), known, self.settled, self.open, self.held)
+        (self.active.clone(), known, self.settled, [self.waiting, self.open], self.held)
     }
 
     /// Asks for something else. What came due before is taken up as it was asked for until now; the runs of missed slots that
     /// are at their end by it are returned.
     pub fn revise(&mut self, spec: Spec, clock: Clock<'_>) -> Vec<Missed> {
+        let by = self.due_by(clock.wall);
         let mut closed = Vec::new();
-        if clock.plausible {
-            let by = self.due_by(clock.wall);
-            self.take_up(clock, by, &mut closed);
-            let same = |spec: &Spec| (spec.schedule.clone(), spec.zone_name.clone(), spec.dst);
-            if same(&spec) != same(&self.spec) {
-                // What waits will not start; slots of the new schedule are missed from now on.
-                self.miss_all(clock, by, &mut closed);
-                // One that is held may still start if it is the latest of the new schedule too.
-                let held = self.held.take_if(|held| {
-                    let latest = |slots: Slots<'_>| slots.latest(minus(held.slot, Millis(1))?, by);
-                    Slots::of(&spec, self.last_schedule.unwrap_or(self.since)).and_then(latest)
-                        == Some(held.slot)
-                });
-                self.close_runs(&mut closed);
-                self.held = held;
-                self.settled = self.settled.max(by);
-            } else if spec.zone.is_none() {
-                // The zone is not known any more, and that was not noticed yet.
-                self.miss_all(clock, by, &mut closed);
+        let same = |spec: &Spec| (spec.schedule.clone(), spec.zone_name.clone(), spec.dst);
+        if same(&spec) == same(&self.spec) {
+            // What is known of its zone may have changed, and that was not noticed yet.
+            closed.extend(self.rezone(spec.zone.clone(), clock));
+            if clock.plausible {
+                self.take_up(clock, by, &mut closed);
+                self.note_waiting(clock, by);
             }
+            self.spec = spec;
+            return closed;
+        }
+        if clock.plausible {
+            self.take_up(clock, by, &mut closed);
+            self.miss_all(clock, by, &mut closed);
+        }
+        // What waits will not start; slots of the new schedule are missed from now on.
+        self.miss_waiting(&mut closed);
+        // One that is held may still start if it is the latest of the new schedule too.
+        let held = self.held.take_if(|held| {
+            let latest = |slots: Slots<'_>| slots.latest(minus(held.slot, Millis(1))?, by);
+            Slots::of(&spec, self.last_schedule.unwrap_or(self.since)).and_then(latest) == Some(held.slot)
+        });
+        self.close_runs(&mut closed);
+        self.held = held;
+        if clock.plausible {
+            self.settled = self.settled.max(by);
         }
         self.spec = spec;
         self.foresee(clock);
@@ -163,32 +173,30 @@ impl CronJob {
         if zone == self.spec.zone {
             return closed;
         }
-        let was_known = self.spec.zone.is_some();
         let by = self.due_by(clock.wall);
-        let is_known = zone.is_some();
-        if clock.plausible && was_known {
+        if clock.plausible {
             self.take_up(clock, by, &mut closed);
-            if !is_known {
-                // What waits to be caught up with will not start; later nobody could say what it was.
+            self.note_waiting(clock, by);
+        }
+        let rhythm = self.spec.schedule.as_ref().is_ok_and(|schedule| schedule.period().is_some());
+        let was_known = self.spec.zone.is_some();
+        let is_known = zone.is_some();
+        if was_known && is_known && !rhythm {
+            if clock.plausible {
                 self.miss_all(clock, by, &mut closed);
+                self.settled = self.settled.max(by);
+                self.since = self.since.max(by);
             }
+            self.miss_waiting(&mut closed);
+            self.close_runs(&mut closed);
         }
         self.spec.zone = zone;
-        match (was_known, is_known) {
-            (true, true) => {
-                if self.spec.schedule.as_ref().is_ok_and(|schedule| schedule.period().is_none()) {
-                    self.close_runs(&mut closed);
-                    self.settled = self.settled.max(by);
-                    self.since = self.since.max(by);
-                }
-            }
+        if !was_known && is_known && clock.plausible {
             // What came due meanwhile is known only now.
-            (false, true) if clock.plausible => {
-                let unknown = Gap { from: self.settled, until: by, why: Reason::UnknownTimeZone };
-                let gaps = [unknown];
-                self.take_up(Clock { gaps: &gaps, ..clock }, by, &mut closed);
-            }
-            (false, _) | (true, false) => {}
+            let unknown = Gap { from: self.settled, until: by, why: Reason::UnknownTimeZone };
+            let gaps = [unknown];
+            self.take_up(Clock { gaps: &gaps, ..clock }, by, &mut closed);
+            self.note_waiting(Clock { gaps: &gaps, ..clock }, by);
         }
         self.foresee(clock);
         closed
@@ -202,6 +210,7 @@ impl CronJob {
             self.take_up(clock, by, &mut closed);
             self.miss_all(clock, by, &mut closed);
         }
+        self.miss_waiting(&mut closed);
         self.close_runs(&mut closed);
         closed
     }
@@ -212,7 +221,12 @@ impl CronJob {
         self.last_schedule = last;
         self.active.retain(|active| !active.uid.is_empty());
         match self.spec.catch_up {
-            CatchUp::All { .. } => self.settled = minus(slot, Millis::from_secs(1)).unwrap_or(slot),
+            CatchUp::All { .. } => {
+                let until = self.waiting.map_or(self.settled, |waiting| waiting.last);
+                self.settled = minus(slot, Millis::from_secs(1)).unwrap_or(slot);
+                let slots = Slots::of(&self.spec, self.anchor());
+                self.waiting = slots.and_then(|slots| slots.run(self.settled, until, Reason::FailedCreate));
+            }
             CatchUp::Last | CatchUp::None => self.held = Some(Held { slot, why: Reason::FailedCreate }),
         }
     }
@@ -316,7 +330,7 @@ impl CronJobPlan {
         let by = self.next.due_by(clock.wall);
         let spec = self.next.spec.clone();
         if spec.zone.is_none() {
-            return self.without_zone(by);
+            return self.without_zone(clock, by);
         }
         self.next.take_up(clock, by, &mut self.missed);
         if spec.suspend {
@@ -357,20 +371,11 @@ impl CronJobPlan {
         late.into_iter().flatten().filter_map(|late| minus(by, late)).fold(begin, Timestamp::max)
     }
 
-    /// While the zone is not known nobody can say which slots come due; but the one that was due next was known.
-    fn without_zone(&mut self, by: Timestamp) {
+    fn without_zone(&mut self, clock: Clock<'_>, by: Timestamp) {
         self.notes.push(Note::UnknownTimeZone);
-        let due = self.next.next.filter(|next| *next > self.next.settled);
-        match due {
-            Some(slot) if slot <= by => {
-                self.next.drop_held(&mut self.missed);
-                self.next.settled = slot;
-                self.next.next = None;
-                self.next.held = Some(Held { slot, why: Reason::UnknownTimeZone });
-            }
-            Some(slot) => self.wake = Some(plus(slot, self.next.spec.splay)),
-            None => {}
-        }
+        self.next.take_up(clock, by, &mut self.missed);
+        let next = self.next.next.filter(|next| *next > self.next.settled);
+        self.wake = next.map(|slot| plus(slot, self.next.spec.splay));
     }
 
     /// The latest slot starts its Job, if it still may.

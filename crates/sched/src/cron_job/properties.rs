@@ -37,7 +37,7 @@ fn live(world: &mut World, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
         let wall = world.now.wall;
         let later = Timestamp::from_second(wall.as_second() + u.int_in_range(1..=20_000)?).unwrap();
         let later = later.to_string();
-        match u.int_in_range(0..=6)? {
+        match u.int_in_range(0..=7)? {
             0 | 1 => drop(world.until(&later)),
             2 => drop(world.down_until(&later)),
             3 => drop(world.set_clock(&later)),
@@ -45,6 +45,11 @@ fn live(world: &mut World, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
             5 => {
                 let zone = world.cron.spec.zone.is_none().then_some(TimeZone::UTC);
                 world.rezone(zone);
+            }
+            6 => {
+                // The agent starts with other data than it had.
+                world.cron.spec.zone = world.cron.spec.zone.is_none().then_some(TimeZone::UTC);
+                world.down_until(&later);
             }
             _ => {
                 world.run = *u.choose(&[None, Some(0), Some(30), Some(400), Some(5000)])?;
