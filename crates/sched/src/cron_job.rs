@@ -65,8 +65,8 @@ pub struct CronJob {
     /// With [`CatchUp::All`], the slots behind that which came due and wait to start; the reason is what the first will have
     /// been missed for if they never do. While the zone is not known, nobody could say any more which they are.
     pub waiting: Option<Missed>,
-    /// The latest slot that was missed for good. After another schedule a slot may start that lies before it, but none up to
-    /// here: it may be one that was told of.
+    /// No slot up to here starts any more: the latest that was missed for good. After another schedule one may start that lies
+    /// before the change, but none that may have been told of.
     pub told: Option<Timestamp>,
     /// Missed slots that are not in the ledger yet, because more may follow.
     pub open: Option<Missed>,

@@ -151,10 +151,12 @@ impl CronJob {
         });
         self.close_runs(&mut closed);
         self.held = held;
-        if clock.plausible {
-            self.settled = self.settled.max(by);
-        }
         self.spec = spec;
+        if clock.plausible {
+            // Its splay may be another, too.
+            self.settled = self.settled.max(by).max(self.due_by(clock.wall));
+        }
+        self.next = None;
         self.foresee(clock);
         closed
     }
@@ -185,7 +187,7 @@ impl CronJob {
             if clock.plausible {
                 self.miss_all(clock, by, &mut closed);
                 self.settled = self.settled.max(by);
-                self.since = self.since.max(by);
+                self.told = self.told.max(Some(by));
             }
             self.miss_waiting(&mut closed);
             self.close_runs(&mut closed);

@@ -636,6 +636,41 @@ fn a_slot_that_a_schedule_before_would_have_had_is_none_while_the_zone_is_not_kn
     "#]]);
 }
 
+#[test]
+fn of_a_schedule_that_is_new_while_the_zone_is_not_known_no_slot_is_known() {
+    let mut world = World::new("2026-01-15T10:00:20Z", spec("*/10 * * * *"));
+    world
+        .until("2026-01-15T10:12:00Z")
+        .rezone(None)
+        .edit(|spec| spec.schedule = Ok(Schedule::parse("45 * * * *").unwrap()))
+        .until("2026-01-15T10:35:00Z")
+        .rezone(Some(TimeZone::UTC))
+        .until("2026-01-15T10:55:00Z")
+        .check(expect![[r#"
+            10:10:00 start c-29474530 for 10:10:00
+            10:10:05 SawCompleted("c-29474530", true)
+            10:12:00 UnknownTimeZone
+            10:12:00 edited
+            10:20:00 UnknownTimeZone
+            10:45:00 start c-29474565 for 10:45:00
+            10:45:05 SawCompleted("c-29474565", true)
+        "#]]);
+}
+
+#[test]
+fn another_splay_brings_no_slot_from_before_it() {
+    let mut world =
+        World::new("2026-01-15T10:00:20Z", Spec { splay: Millis::from_secs(300), ..spec("0 * * * *") });
+    world
+        .until("2026-01-15T10:12:00Z")
+        .edit(|spec| {
+            spec.schedule = Ok(Schedule::parse("*/10 * * * *").unwrap());
+            spec.splay = Millis(0);
+        })
+        .until("2026-01-15T10:15:00Z");
+    assert_eq!(world.cron.settled, at("2026-01-15T10:12:00Z"));
+}
+
 /// By 10:42 three slots wait to be caught up with.
 fn waiting() -> World {
     let all = Spec {
