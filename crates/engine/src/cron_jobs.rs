@@ -273,14 +273,15 @@ impl Engine {
         let Some(entry) = self.cron_jobs.get(&ordinal) else { return };
         let (key, uid, about) = (entry.key.clone(), entry.uid.clone(), entry.reference());
         let spare = if self.pause.begins_nothing() { 0 } else { self.spare_jobs() };
-        let starts = spare.min(tx.room_for(2 * entry.bytes()) / 2).min(PORTION);
+        // One at least: a commit that is nearly full has room for it, and whoever starts none must have had no place for it.
+        let starts = spare.min((tx.room_for(2 * entry.bytes()) / 2).clamp(1, PORTION));
         let before = entry.state.last_schedule;
         let children = self.children(&key);
         let taken = |name: &str| self.job_names.contains_key(&ObjectKey::new(key.namespace.clone(), name));
         // Going down, nothing begins; the next start finds what came due.
         let clock = self.clock.clock();
         let clock = cron_job::Clock { plausible: clock.plausible && !self.pause.draining, ..clock };
-        let plan = cron_job::reconcile(entry.state.clone(), &key.name, &children, &taken, starts, clock);
+        let plan = cron_job::reconcile(&entry.state, &key.name, &children, &taken, starts, clock);
 
         let mut overlaps = false;
         if let Some(entry) = self.cron_jobs.get_mut(&ordinal) {
@@ -377,7 +378,7 @@ impl Engine {
         let job = job.map_err(|errors| errors.to_string())?;
         let job = self.create_owned_job(job, tx).map_err(|refused| refused.to_string())?;
         tx.note(about, COMPONENT, false, "SuccessfulCreate", format!("Created job {}", start.name));
-        let uid = self.uid(job);
+        let uid = self.jobs.get(&job).map_or(String::new(), |job| job.uid.clone());
         let Some(entry) = self.cron_jobs.get_mut(&ordinal) else { return Ok(()) };
         let active = entry.state.active.iter_mut().find(|active| active.name == start.name);
         if let Some(active) = active {

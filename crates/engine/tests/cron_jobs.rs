@@ -593,3 +593,21 @@ fn many_cron_jobs_whose_zone_vanishes_are_looked_at_in_portions() {
     let text: Vec<_> = sums.iter().map(|((kind, why), count)| format!("{count} {kind} {why}")).collect();
     expect!["600 Started "].assert_eq(&text.join("\n"));
 }
+
+#[test]
+fn all_that_is_due_at_one_second_starts_at_it() {
+    let mut story = Story::new();
+    // More than one commit has room for, so that the last of each has hardly any.
+    let many = 150;
+    for number in 0..many {
+        let meta = format!("name: c-{number}, annotations: {{filler: {}}}}}", "x".repeat(1_500));
+        let manifest = manifest("schedule: '* * * * *'").replace("name: c}", &meta);
+        story.write(&manifest, WriteMode::Create).unwrap();
+    }
+    let mut story = story.wait(40);
+    let started = story.node.ledger.iter().filter(|entry| entry.r#type == "Started");
+    let at: Vec<_> = started.map(|entry| (entry.slot, entry.recorded_at)).collect();
+    assert_eq!(at.len(), many);
+    assert!(at.iter().all(|(slot, recorded)| slot == recorded), "{at:?}");
+    assert!(!story.events().contains("FailedCreate"), "{}", story.events());
+}

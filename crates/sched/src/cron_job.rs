@@ -13,6 +13,8 @@ mod properties;
 #[cfg(test)]
 mod stories;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -51,7 +53,7 @@ impl Zones for OnlyUtc {
 #[derive(Clone, Debug, PartialEq)]
 pub struct CronJob {
     /// What is asked for.
-    pub spec: Spec,
+    pub spec: Arc<Spec>,
     /// Since when it is due: when it was made or, if the clock was not set then, when that will have been.
     pub since: Timestamp,
     /// The slot (not the time) of the last Job it started.

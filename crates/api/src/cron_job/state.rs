@@ -72,7 +72,7 @@ pub fn new_state(cron_job: &CronJob, zones: &dyn Zones, device: &str) -> State {
     let created = cron_job.metadata.as_ref().and_then(|meta| meta.creation_timestamp.as_ref());
     let created = created.map(time::instant).unwrap_or_default();
     State {
-        spec: spec(cron_job, zones, device),
+        spec: spec(cron_job, zones, device).into(),
         since: created,
         last_schedule: None,
         last_successful: None,

@@ -1,5 +1,7 @@
 //! One look at a CronJob, in Kubernetes' order.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -74,16 +76,15 @@ pub enum Note {
 ///
 /// Applying the plan and asking again, at the same time, starts, deletes and misses nothing, unless it said there is more.
 pub fn reconcile(
-    cron: CronJob,
+    cron: &CronJob,
     name: &str,
     children: &[Child],
     taken: &dyn Fn(&str) -> bool,
     starts: usize,
     clock: Clock<'_>,
 ) -> CronJobPlan {
-    let before = cron.progress();
     let mut plan = CronJobPlan {
-        next: cron,
+        next: cron.clone(),
         changed: false,
         delete: Vec::new(),
         missed: Vec::new(),
@@ -108,18 +109,15 @@ pub fn reconcile(
             plan.missed.extend(plan.next.open.take());
         }
     }
-    plan.changed = plan.next.progress() != before;
+    plan.changed = plan.next.progress() != cron.progress();
     plan
 }
 
 impl CronJob {
     /// What of it is recorded, beside its spec.
-    #[expect(clippy::type_complexity, reason = "compared at once and thrown away")]
-    fn progress(
-        &self,
-    ) -> (Vec<JobRef>, [Option<Timestamp>; 3], Timestamp, [Option<Missed>; 2], Option<Held>) {
+    fn progress(&self) -> impl PartialEq + '_ {
         let known = [self.last_schedule, self.last_successful, self.told];
-        (self.active.clone(), known, self.settled, [self.waiting, self.open], self.held)
+        (&self.active, known, self.settled, [self.waiting, self.open], self.held)
     }
 
     /// Asks for something else. What came due before is taken up as it was asked for until now; the runs of missed slots that
@@ -135,7 +133,7 @@ impl CronJob {
                 self.take_up(clock, by, &mut closed);
                 self.note_waiting(clock, by);
             }
-            self.spec = spec;
+            self.spec = spec.into();
             return closed;
         }
         if clock.plausible {
@@ -151,7 +149,7 @@ impl CronJob {
         });
         self.close_runs(&mut closed);
         self.held = held;
-        self.spec = spec;
+        self.spec = spec.into();
         if clock.plausible {
             // Its splay may be another, too.
             self.settled = self.settled.max(by).max(self.due_by(clock.wall));
@@ -192,7 +190,7 @@ impl CronJob {
             self.miss_waiting(&mut closed);
             self.close_runs(&mut closed);
         }
-        self.spec.zone = zone;
+        Arc::make_mut(&mut self.spec).zone = zone;
         if !was_known && is_known && clock.plausible {
             // What came due meanwhile is known only now.
             let unknown = Gap { from: self.settled, until: by, why: Reason::UnknownTimeZone };

@@ -2,6 +2,7 @@
 
 use arbitrary::Unstructured;
 use arbtest::arbtest;
+use std::sync::Arc;
 
 use super::stories::{World, spec};
 use super::*;
@@ -48,7 +49,8 @@ fn live(world: &mut World, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
             }
             6 => {
                 // The agent starts with other data than it had.
-                world.cron.spec.zone = world.cron.spec.zone.is_none().then_some(TimeZone::UTC);
+                let zone = world.cron.spec.zone.is_none().then_some(TimeZone::UTC);
+                Arc::make_mut(&mut world.cron.spec).zone = zone;
                 world.down_until(&later);
             }
             _ => {
@@ -181,7 +183,7 @@ fn asking_again_changes_nothing() {
         world.sync();
         let children: Vec<Child> = world.children.values().cloned().collect();
         let taken = |name: &str| world.children.contains_key(name);
-        let plan = reconcile(world.cron.clone(), "c", &children, &taken, usize::MAX, world.watch.clock());
+        let plan = reconcile(&world.cron, "c", &children, &taken, usize::MAX, world.watch.clock());
         assert!(!plan.changed && !plan.more && plan.start.is_empty() && plan.missed.is_empty(), "{plan:?}");
         assert!(plan.delete.is_empty(), "{plan:?}");
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use expect_test::{Expect, expect};
 use jiff::tz::TimeZone;
@@ -61,7 +62,7 @@ impl World {
         let since = at(created);
         let now = Now { wall: since, steady: Steady(0) };
         let cron = CronJob {
-            spec,
+            spec: spec.into(),
             since,
             last_schedule: None,
             last_successful: None,
@@ -111,7 +112,7 @@ impl World {
         for _ in 0..100 {
             let children: Vec<Child> = self.children.values().cloned().collect();
             let taken = |name: &str| self.children.contains_key(name) || name.ends_with("-taken");
-            let plan = reconcile(self.cron.clone(), "c", &children, &taken, self.room, self.watch.clock());
+            let plan = reconcile(&self.cron, "c", &children, &taken, self.room, self.watch.clock());
             let more = plan.more;
             self.cron = plan.next;
             for note in plan.notes {
@@ -194,7 +195,7 @@ impl World {
     }
 
     pub(super) fn edit(&mut self, change: impl FnOnce(&mut Spec)) -> &mut World {
-        let mut spec = self.cron.spec.clone();
+        let mut spec = Spec::clone(&self.cron.spec);
         change(&mut spec);
         let rearmed = spec.schedule != self.cron.spec.schedule || spec.zone_name != self.cron.spec.zone_name;
         let schedule = self.cron.spec.schedule.clone();
@@ -720,9 +721,9 @@ fn what_waits_to_be_caught_up_with_waits_on_while_its_zone_is_not_known() {
 #[test]
 fn what_waits_to_be_caught_up_with_waits_on_where_the_agent_starts_and_knows_no_zone() {
     let mut world = waiting();
-    world.cron.spec.zone = None;
+    Arc::make_mut(&mut world.cron.spec).zone = None;
     world.down_until("2026-01-15T10:55:00Z");
-    world.cron.spec.zone = Some(TimeZone::UTC);
+    Arc::make_mut(&mut world.cron.spec).zone = Some(TimeZone::UTC);
     world.down_until("2026-01-15T10:56:00Z").until("2026-01-15T11:05:00Z").check(expect![[r#"
         10:10:00 start c-29474530 for 10:10:00
         10:20:00 JobAlreadyActive
@@ -753,9 +754,10 @@ fn what_waits_to_be_caught_up_with_waits_on_where_the_agent_starts_and_knows_no_
 #[test]
 fn what_waits_is_missed_if_by_its_zones_new_data_it_is_no_slot() {
     let mut world = waiting();
-    world.cron.spec.zone = None;
+    Arc::make_mut(&mut world.cron.spec).zone = None;
     world.down_until("2026-01-15T10:55:00Z");
-    world.cron.spec.zone = Some(TimeZone::fixed(jiff::tz::Offset::from_seconds(300).unwrap()));
+    Arc::make_mut(&mut world.cron.spec).zone =
+        Some(TimeZone::fixed(jiff::tz::Offset::from_seconds(300).unwrap()));
     world.down_until("2026-01-15T10:56:00Z").until("2026-01-15T11:05:00Z").check(expect![[r#"
         10:10:00 start c-29474530 for 10:10:00
         10:20:00 JobAlreadyActive
@@ -775,7 +777,7 @@ fn what_waits_is_missed_if_by_its_zones_new_data_it_is_no_slot() {
 #[test]
 fn what_waits_is_missed_when_the_cron_job_goes_and_its_zone_is_not_known() {
     let mut world = waiting();
-    world.cron.spec.zone = None;
+    Arc::make_mut(&mut world.cron.spec).zone = None;
     world.down_until("2026-01-15T10:55:00Z");
     world.cron.deleting = true;
     world.sync();
@@ -855,7 +857,7 @@ fn a_name_that_is_taken_is_left_to_whoever_has_it() {
     let mut world = World::new("2026-01-15T10:00:20Z", spec("0 * * * *"));
     let children = Vec::new();
     world.go(at("2026-01-15T11:00:00Z"));
-    let plan = reconcile(world.cron.clone(), "c", &children, &|_| true, 9, world.watch.clock());
+    let plan = reconcile(&world.cron, "c", &children, &|_| true, 9, world.watch.clock());
     assert_eq!(plan.notes, [Note::JobExists("c-29474580".to_owned())]);
     assert_eq!(plan.start, []);
     assert_eq!(plan.next.last_schedule, None);
