@@ -163,6 +163,54 @@ fn the_agents_own_jobs_can_be_what_it_begins_with() {
 }
 
 #[test]
+fn the_agents_own_cron_jobs_can_be_what_it_begins_with() {
+    let node = Node::start();
+    let cron_job = "{apiVersion: batch/v1, kind: CronJob, metadata: {name: nightly, annotations: {wick.dev/dst: RunOnce}}, \
+                    spec: {schedule: '30 2 * * *', timeZone: Europe/Berlin, jobTemplate: {spec: {template: {spec: \
+                    {restartPolicy: Never, containers: [{name: c, image: nobody}]}}}}}}";
+    node.done_with(&["apply", "-f", "-"], cron_job);
+    node.done(&["create", "job", "by-hand", "--from=cronjob/nightly"]);
+    let said = node.wick_with(&["simulate", "-", "--from", "current"], "{}");
+    expect![[r#"
+        error: stdin: the scenario is invalid
+          until: needed where there is a CronJob: it never ends by itself
+        exit 1
+    "#]]
+    .assert_eq(&said.to_string());
+    // Over the night that has no half past two.
+    let scenario = "{start: '2027-03-27T12:00:00Z', until: 2d, guests: [{run: 5s}]}";
+    let said = node.done_with(&["simulate", "-", "--from", "current"], scenario);
+    expect![[r#"
+        Sat 2027-03-27 (UTC)
+        12:00:00        0s  cronjob/nightly          created
+        12:00:00        0s  job/by-hand              created
+        12:00:00        0s  pod/by-hand-75wrj        c started
+        12:00:05        5s  pod/by-hand-75wrj        c exited 0 (Completed)
+        12:00:05        5s  job/by-hand              completed
+        Sun 2027-03-28 (UTC)
+        01:00:00       13h  cronjob/nightly          slot started: nightly-30103260, due 2027-03-28T01:00:00Z
+        01:00:00       13h  pod/nightly-30103260-csrxz c started
+        01:00:05     13h5s  pod/nightly-30103260-csrxz c exited 0 (Completed)
+        01:00:05     13h5s  job/nightly-30103260     completed
+        Mon 2027-03-29 (UTC)
+        00:30:00  1d12h30m  cronjob/nightly          slot started: nightly-30104670, due 2027-03-29T00:30:00Z
+        00:30:00  1d12h30m  pod/nightly-30104670-4xd7d c started
+        00:30:05 1d12h30m5s  pod/nightly-30104670-4xd7d c exited 0 (Completed)
+        00:30:05 1d12h30m5s  job/nightly-30104670     completed
+
+        Simulated   2d from 2027-03-27 12:00:00 UTC, 9 commits
+        Slots       2 due, 2 started, 0 missed; 0 overlapped; 0 Jobs started by hand
+        Jobs        3 created, 3 completed, 0 failed
+        Pods        3 created
+        Containers  3 started, 0 of them again; 0 failed; at most 1 at once
+        Busiest     2027-03-27 12:00, 1 starts in that minute
+    "#]]
+    .assert_eq(&said.to_string());
+    // Nothing of it happened.
+    assert_eq!(node.json(&["get", "cronjob", "nightly"])["status"]["lastScheduleTime"], Value::Null);
+}
+
+#[test]
 fn a_simulation_needs_no_running_agent_and_leaves_nothing() {
     let place = tempfile::tempdir().unwrap();
     let scenario = place.path().join("scenario.yaml");

@@ -1,6 +1,5 @@
 //! Puts the parts together, runs until told to stop, and takes them apart in the right order.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -90,7 +89,7 @@ pub(crate) fn run(told: &Told, resolved: Resolved) -> anyhow::Result<()> {
     let engine_config = EngineConfig {
         node_name: node_name.clone(),
         fresh_instance_id: fresh_instance_id()?,
-        node_labels: node_labels(&node_name),
+        node_labels: device::labels(&node_name),
         allocatable,
         limits: limits(&config),
         zones: zones.clone(),
@@ -312,19 +311,6 @@ fn allocatable(runtime: &Runtime) -> Room {
         cpu_millis: device::cores() * 1000,
         memory_bytes: device::memory_bytes() / 10 * 9,
     }
-}
-
-/// The labels every node of a cluster has; architectures have Go's names there.
-fn node_labels(node_name: &str) -> BTreeMap<String, String> {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "x86" => "386",
-        other => other,
-    };
-    [("os", "linux"), ("arch", architecture), ("hostname", node_name)]
-        .map(|(name, value)| (format!("kubernetes.io/{name}"), value.to_owned()))
-        .into()
 }
 
 fn fresh_instance_id() -> anyhow::Result<String> {

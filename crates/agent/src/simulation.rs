@@ -6,6 +6,7 @@
 //! state is touched: the store is memory, and goes with the simulation.
 
 mod actions;
+mod current;
 mod guests;
 mod reading;
 mod refusal;
@@ -18,13 +19,14 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use api::pb::k8s::batch::v1::Job;
 use api::pb::wick::v1::SimulationEntry;
 use api::{FieldErrors, FieldPath, Grants, ImageRef};
 use engine::OpenError;
 use engine::store::StoreError;
 use jiff::Timestamp;
 
+pub(crate) use self::current::Current;
+pub(crate) use self::scenario::NodeSpec;
 use self::scenario::{Deed, Manifest, Scenario};
 pub(crate) use self::world::Bounds;
 use self::world::{Given, World};
@@ -41,8 +43,8 @@ pub(crate) struct Simulation {
     pub(crate) now: Timestamp,
     /// The namespace of what names none.
     pub(crate) namespace: String,
-    /// Jobs to begin with, instead of the scenario's objects.
-    pub(crate) current: Option<Vec<Job>>,
+    /// What to begin with, instead of the scenario's objects.
+    pub(crate) current: Option<Current>,
     /// What guests may be granted.
     pub(crate) grants: Arc<Grants>,
     /// Objects are left out of what is told.
@@ -77,7 +79,7 @@ impl From<StoreError> for Trouble {
 /// Makes a simulation, and tells what happens in it. What is told ends with a `final`, or with trouble.
 pub(crate) fn run(simulation: Simulation, tell: &mut Told<'_>) -> Result<(), Trouble> {
     let Simulation { scenario, now, namespace, current, grants, brief, bounds } = simulation;
-    let mut scenario = Scenario::read(&scenario, now, current.is_some()).map_err(Trouble::Scenario)?;
+    let mut scenario = Scenario::read(&scenario, now, current.as_ref()).map_err(Trouble::Scenario)?;
     let zones = Arc::new(world_zones(&scenario.node.time_zone)?);
     let current = current.unwrap_or_default();
     let images = existing_images(&scenario, &current);
@@ -86,7 +88,7 @@ pub(crate) fn run(simulation: Simulation, tell: &mut Told<'_>) -> Result<(), Tro
     world.boot()?;
     world.add_images(&images)?;
     world.apply_first(&objects)?;
-    world.create_first(current)?;
+    world.begin_with(current)?;
     world.begin_telling()?;
     world.live()?;
     world.finish()
@@ -102,7 +104,7 @@ fn world_zones(local: &str) -> Result<WorldZones, Trouble> {
 }
 
 /// Those the scenario names, or all that its manifests name.
-fn existing_images(scenario: &Scenario, current: &[Job]) -> Vec<ImageRef> {
+fn existing_images(scenario: &Scenario, current: &Current) -> Vec<ImageRef> {
     if let Some(images) = &scenario.images {
         return images.clone();
     }
@@ -111,7 +113,9 @@ fn existing_images(scenario: &Scenario, current: &[Job]) -> Vec<ImageRef> {
         _ => None,
     });
     let manifests = scenario.objects.iter().chain(applied).collect::<Vec<&Manifest>>();
-    let names: BTreeSet<String> = actions::images(manifests.into_iter(), current);
+    let mut names: BTreeSet<String> = actions::images(manifests.into_iter());
+    names.extend(current.jobs.iter().flat_map(api::job::images).map(str::to_owned));
+    names.extend(current.cron_jobs.iter().flat_map(api::cron_job::images));
     names.iter().filter_map(|name| ImageRef::parse(name).ok()).collect()
 }
 

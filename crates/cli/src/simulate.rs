@@ -28,6 +28,7 @@ Examples:
   wick simulate scenario.yaml
   wick simulate scenario.yaml -o json | jq 'select(.type == \"EXIT\")'
   wick simulate scenario.yaml --from current
+  echo 'until: 30d' | wick simulate - --from current
 
 Without --socket, --server or their variables, and where no agent answers at
 the usual place, a private agent is started, and goes with the simulation.
@@ -48,7 +49,7 @@ pub(crate) struct Simulate {
     #[arg(short, long, value_name = "FORM")]
     output: Option<Output>,
 
-    /// current: begin with the running agent's unfinished Jobs instead of the scenario's objects
+    /// current: begin with the running agent's CronJobs and unfinished Jobs instead of the scenario's objects
     #[arg(long, value_name = "WHOSE")]
     from: Option<From>,
 }

@@ -11,7 +11,6 @@ use crate::view::{cron_job_key, job_key, pod_key};
 
 /// A record of the store, read.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, and taken apart at once")]
 pub enum StoredRecord {
     /// The store's own facts.
     Meta(MetaRecord),

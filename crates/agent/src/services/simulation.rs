@@ -7,19 +7,19 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread;
 
-use api::pb::k8s::batch::v1::Job;
-use api::pb::k8s::meta::v1::ObjectMeta;
 use api::pb::wick::v1::simulation_service_server::SimulationService;
 use api::pb::wick::v1::{
     SimulationEntry, SimulationServiceSimulateRequest, SimulationServiceSimulateResponse,
 };
 use prost::Message;
+use sched::node::Room;
 use tokio::sync::mpsc::{self, Sender};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{Agent, status};
-use crate::simulation::{self, Bounds, Simulation, Trouble};
+use crate::device;
+use crate::simulation::{self, Bounds, Current, NodeSpec, Simulation, Trouble};
 
 /// Simulations that may go on at the same time.
 pub(crate) const AT_ONCE: usize = 2;
@@ -49,7 +49,7 @@ impl SimulationService for Agent {
             scenario,
             now: self.facts.clock.wall(),
             namespace: api::metadata::namespace(&namespace).to_owned(),
-            current: from_current.then(|| self.unfinished_jobs()),
+            current: from_current.then(|| self.current()),
             grants: self.live.grants(),
             brief,
             bounds: Bounds::default(),
@@ -68,24 +68,21 @@ impl SimulationService for Agent {
 }
 
 impl Agent {
-    /// The agent's Jobs that have not finished, as somebody would create them anew.
-    fn unfinished_jobs(&self) -> Vec<Job> {
-        let (jobs, _) = self.reader.jobs("");
-        jobs.into_iter().filter(|job| !is_finished(job)).map(Arc::unwrap_or_clone).map(anew).collect()
+    /// What the agent has: its CronJobs, its Jobs that have not finished, and the device.
+    fn current(&self) -> Current {
+        let ((cron_jobs, _), (jobs, _)) = (self.reader.cron_jobs(""), self.reader.jobs(""));
+        let unfinished = jobs.into_iter().filter(|job| !api::job::is_finished(job));
+        let Room { pods, cpu_millis, memory_bytes, .. } = self.facts.allocatable;
+        let name = self.facts.node_name.clone();
+        let time_zone = self.zones.local_name();
+        let node =
+            NodeSpec { labels: device::labels(&name), name, cpu_millis, memory_bytes, pods, time_zone };
+        Current::new(
+            cron_jobs.into_iter().map(Arc::unwrap_or_clone).collect(),
+            unfinished.map(Arc::unwrap_or_clone).collect(),
+            node,
+        )
     }
-}
-
-fn is_finished(job: &Job) -> bool {
-    let conditions = job.status.iter().flat_map(|status| &status.conditions);
-    conditions.into_iter().any(|condition| {
-        condition.status == "True" && (condition.r#type == "Complete" || condition.r#type == "Failed")
-    })
-}
-
-fn anew(job: Job) -> Job {
-    let ObjectMeta { name, namespace, labels, annotations, .. } = job.metadata.unwrap_or_default();
-    let metadata = ObjectMeta { name, namespace, labels, annotations, ..ObjectMeta::default() };
-    Job { metadata: Some(metadata), status: None, ..job }
 }
 
 /// Plays a simulation, and sends what it tells in portions.

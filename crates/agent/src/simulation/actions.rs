@@ -7,13 +7,13 @@ use api::kind::{CRON_JOB, JOB, Kind, POD};
 use api::manifest::{self, New, Object};
 use api::node::Node;
 use api::patch::{Against, Patch};
-use api::pb::k8s::batch::v1::Job;
-use api::pb::k8s::meta::v1::{OwnerReference, Status};
+use api::pb::k8s::meta::v1::{ObjectMeta, OwnerReference, Status};
 use api::pb::wick::v1::{Image, ImageRecord, RunOverrides};
 use api::{FieldErrors, FieldPath, ImageRef, NewCronJob, NewJob};
 use engine::{Event, ObjectKey, Rejected, Reply, WriteMode};
 use sched::pod::SetCondition;
 
+use super::current::Current;
 use super::scenario::{Action, Condition, Deed, Manifest, NthPod, Propagation, Target};
 use super::world::World;
 use super::{Trouble, refusal};
@@ -90,25 +90,47 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Creates the Jobs that another agent has.
-    pub(super) fn create_first(&mut self, jobs: Vec<Job>) -> Result<(), Trouble> {
-        for job in jobs {
-            let name = job.metadata.as_ref().map_or(String::new(), |meta| meta.name.clone());
-            let place = FieldPath::root().key(&name);
-            let new =
-                NewJob::check(job, &self.grants).map_err(|errors| Trouble::Scenario(errors.under(&place)))?;
-            match self.write(New::Job(Box::new(new))) {
-                Ok(()) => {}
-                Err(No::Trouble(trouble)) => return Err(trouble),
-                Err(No::Invalid(errors)) => return Err(Trouble::Scenario(errors.under(&place))),
-                Err(No::Answer(status)) => {
-                    let mut errors = FieldErrors::new();
-                    errors.forbidden(&place, status.message);
-                    return Err(Trouble::Scenario(errors));
-                }
+    /// Creates what an agent has; what is turned down ends it all.
+    pub(super) fn begin_with(&mut self, current: Current) -> Result<(), Trouble> {
+        let Current { cron_jobs, jobs, .. } = current;
+        for cron_job in cron_jobs {
+            let place = place(CRON_JOB, cron_job.metadata.as_ref());
+            let new = NewCronJob::check(cron_job, &self.grants, &*self.zones);
+            self.create_first(new.map(|new| New::CronJob(Box::new(new))), &place)?;
+        }
+        for mut job in jobs {
+            let place = place(JOB, job.metadata.as_ref());
+            if let Some(meta) = &mut job.metadata {
+                self.find_owners(meta);
             }
+            let new = NewJob::check(job, &self.grants);
+            self.create_first(new.map(|new| New::Job(Box::new(new))), &place)?;
         }
         Ok(())
+    }
+
+    fn create_first(&mut self, new: Result<New, FieldErrors>, place: &FieldPath) -> Result<(), Trouble> {
+        let new = new.map_err(|errors| Trouble::Scenario(errors.under(place)))?;
+        match self.write(new) {
+            Ok(()) => Ok(()),
+            Err(No::Trouble(trouble)) => Err(trouble),
+            Err(No::Invalid(errors)) => Err(Trouble::Scenario(errors.under(place))),
+            Err(No::Answer(status)) => {
+                let mut errors = FieldErrors::new();
+                errors.forbidden(place, status.message);
+                Err(Trouble::Scenario(errors))
+            }
+        }
+    }
+
+    /// The uids that the CronJobs of these names have in this world; one that is not in it owns nothing.
+    fn find_owners(&self, meta: &mut ObjectMeta) {
+        let ObjectMeta { namespace, owner_references, .. } = meta;
+        owner_references.retain_mut(|owner| {
+            let uid = self.uid_of_cron_job(&ObjectKey::new(namespace.clone(), owner.name.clone()));
+            owner.uid = uid.unwrap_or_default();
+            !owner.uid.is_empty()
+        });
     }
 
     /// A manifest's object, checked.
@@ -162,7 +184,7 @@ impl World<'_> {
 
     fn owner(&self, kind: &Kind, name: &str) -> Result<OwnerReference, No> {
         let uid = if *kind == CRON_JOB {
-            self.cron_job(name).and_then(|cron_job| Some(cron_job.metadata.as_ref()?.uid.clone()))
+            self.uid_of_cron_job(&ObjectKey::new(self.namespace.clone(), name))
         } else {
             self.job(name).and_then(|job| Some(job.metadata.as_ref()?.uid.clone()))
         };
@@ -297,7 +319,7 @@ fn revised<M: api::kind::Object>(patch: &Patch, read: Arc<M>) -> Result<(M, Writ
 }
 
 /// Every image that the scenario's manifests name.
-pub(super) fn images<'a>(manifests: impl Iterator<Item = &'a Manifest>, jobs: &[Job]) -> BTreeSet<String> {
+pub(super) fn images<'a>(manifests: impl Iterator<Item = &'a Manifest>) -> BTreeSet<String> {
     let mut images = BTreeSet::new();
     for Manifest { node, .. } in manifests {
         match manifest::read_object(node, &FieldPath::root()).object {
@@ -308,8 +330,12 @@ pub(super) fn images<'a>(manifests: impl Iterator<Item = &'a Manifest>, jobs: &[
             Err(_) => {} // That is told when it is applied.
         }
     }
-    images.extend(jobs.iter().flat_map(api::job::images).map(str::to_owned));
     images
+}
+
+/// Where an object stands that is in no scenario.
+fn place(kind: Kind, meta: Option<&ObjectMeta>) -> FieldPath {
+    FieldPath::root().field(kind.plural).key(meta.map_or("", |meta| &meta.name))
 }
 
 /// The record of an image without bytes. Its digest is made of its name: another name, another image.

@@ -11,6 +11,7 @@ use api::{FieldErrors, FieldPath, ImageRef, manifest, names};
 use jiff::Timestamp;
 use sched::Exit;
 
+use super::current::Current;
 use super::reading::{Reading, Value};
 
 pub(super) use self::deed::{Action, Condition, Deed, NthPod, Propagation, Target};
@@ -42,14 +43,27 @@ pub(super) struct Scenario {
 
 /// The device.
 #[derive(Clone, Debug)]
-pub(super) struct NodeSpec {
-    pub(super) name: String,
-    pub(super) cpu_millis: u64,
-    pub(super) memory_bytes: u64,
-    pub(super) pods: u32,
+pub(crate) struct NodeSpec {
+    pub(crate) name: String,
+    pub(crate) cpu_millis: u64,
+    pub(crate) memory_bytes: u64,
+    pub(crate) pods: u32,
     /// The zone of CronJobs that name none.
-    pub(super) time_zone: String,
-    pub(super) labels: BTreeMap<String, String>,
+    pub(crate) time_zone: String,
+    pub(crate) labels: BTreeMap<String, String>,
+}
+
+impl Default for NodeSpec {
+    fn default() -> NodeSpec {
+        NodeSpec {
+            name: "edge-1".to_owned(),
+            cpu_millis: 2_000,
+            memory_bytes: 1 << 30,
+            pods: 110,
+            time_zone: "UTC".to_owned(),
+            labels: BTreeMap::new(),
+        }
+    }
 }
 
 /// An object as it stands in the scenario.
@@ -98,8 +112,12 @@ impl Pattern {
 }
 
 impl Scenario {
-    /// Reads a scenario; `now` is when it starts if it does not say so. With `from_current` its objects do not count.
-    pub(super) fn read(text: &str, now: Timestamp, from_current: bool) -> Result<Scenario, FieldErrors> {
+    /// Reads a scenario; `now` is when it starts if it does not say so. With what an agent has its objects do not count.
+    pub(super) fn read(
+        text: &str,
+        now: Timestamp,
+        current: Option<&Current>,
+    ) -> Result<Scenario, FieldErrors> {
         let mut reading = Reading::new();
         let documents = match manifest::documents(text) {
             Ok(documents) => documents,
@@ -125,7 +143,7 @@ impl Scenario {
         };
         let scenario = if reading.errors().is_empty() {
             let root = Value { node, path: FieldPath::root() };
-            scenario(&mut reading, &root, now, from_current)
+            scenario(&mut reading, &root, now, current)
         } else {
             None
         };
@@ -140,20 +158,26 @@ impl Scenario {
     }
 }
 
-fn scenario(reading: &mut Reading, root: &Value<'_>, now: Timestamp, from_current: bool) -> Option<Scenario> {
+fn scenario(
+    reading: &mut Reading,
+    root: &Value<'_>,
+    now: Timestamp,
+    current: Option<&Current>,
+) -> Option<Scenario> {
     let fields =
         reading.map(root, &["start", "until", "seed", "node", "images", "objects", "guests", "actions"])?;
     let start = fields.get("start").and_then(|value| reading.instant(&value));
     let start = start.unwrap_or_else(|| Timestamp::from_second(now.as_second()).unwrap_or(now));
     let until = fields.get("until").and_then(|value| reading.moment(&value, start));
     let seed = fields.get("seed").and_then(|value| reading.whole(&value, i64::MIN.into(), u64::MAX.into()));
-    let node = node_spec(reading, fields.get("node"));
+    let given = current.map_or_else(NodeSpec::default, |current| current.node.clone());
+    let node = node_spec(reading, fields.get("node"), given);
     let images = fields.get("images").map(|value| {
         let elements = reading.list(&value, NAMES_MAX);
         elements.iter().filter_map(|element| image(reading, element)).collect()
     });
     let mut objects = Vec::new();
-    if let Some(value) = fields.get("objects").filter(|_| !from_current) {
+    if let Some(value) = fields.get("objects").filter(|_| current.is_none()) {
         for element in reading.list(&value, OBJECTS_MAX) {
             objects.extend(object(reading, &element));
         }
@@ -176,7 +200,8 @@ fn scenario(reading: &mut Reading, root: &Value<'_>, now: Timestamp, from_curren
     });
     let is_cron_job =
         |manifest: &Manifest| manifest.node.get("kind").and_then(Node::as_text) == Some("CronJob");
-    if fields.get("until").is_none() && objects.iter().chain(applied).any(is_cron_job) {
+    let has_cron_jobs = current.is_some_and(|current| !current.cron_jobs.is_empty());
+    if fields.get("until").is_none() && (has_cron_jobs || objects.iter().chain(applied).any(is_cron_job)) {
         reading.errors().required(
             fields.path().field("until"),
             "needed where there is a CronJob: it never ends by itself",
@@ -188,15 +213,8 @@ fn scenario(reading: &mut Reading, root: &Value<'_>, now: Timestamp, from_curren
     Some(Scenario { start, until, seed, node, images, objects, rules, actions })
 }
 
-fn node_spec(reading: &mut Reading, value: Option<Value<'_>>) -> NodeSpec {
-    let mut spec = NodeSpec {
-        name: "edge-1".to_owned(),
-        cpu_millis: 2_000,
-        memory_bytes: 1 << 30,
-        pods: 110,
-        time_zone: "UTC".to_owned(),
-        labels: BTreeMap::new(),
-    };
+/// `spec`, and over it what the scenario says.
+fn node_spec(reading: &mut Reading, value: Option<Value<'_>>, mut spec: NodeSpec) -> NodeSpec {
     let known = ["name", "cpu", "memory", "pods", "timeZone", "labels"];
     let Some(fields) = value.and_then(|value| reading.map(&value, &known)) else { return spec };
     if let Some(value) = fields.get("name")

@@ -454,6 +454,10 @@ impl<'a> World<'a> {
         self.reader.as_ref()?.cron_job(&ObjectKey::new(self.namespace.clone(), name))
     }
 
+    pub(super) fn uid_of_cron_job(&self, key: &ObjectKey) -> Option<String> {
+        Some(self.reader.as_ref()?.cron_job(key)?.metadata.as_ref()?.uid.clone())
+    }
+
     fn has_cron_jobs(&self) -> bool {
         self.reader.as_ref().is_some_and(|reader| !reader.cron_jobs("").0.is_empty())
     }

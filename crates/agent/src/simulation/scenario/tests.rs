@@ -5,7 +5,7 @@ use expect_test::{Expect, expect};
 
 fn check(text: &str, expected: Expect) {
     let now = Timestamp::from_millisecond(1_800_000_000_123).unwrap();
-    let said = match Scenario::read(text, now, false) {
+    let said = match Scenario::read(text, now, None) {
         Ok(scenario) => format!("{scenario:#?}\n"),
         Err(errors) => errors.iter().map(|error| format!("{error}\n")).collect(),
     };
