@@ -60,6 +60,9 @@ impl<M: Message + Default + Clone> Shared<M> {
 
     /// Keeps the bytes alone; whoever looks into it makes it a message again, for all its copies.
     pub fn pack(&mut self) {
+        if self.0.message.get().is_none() {
+            return;
+        }
         let bytes = self.bytes().clone();
         *self = Shared(Arc::new(Forms { message: OnceLock::new(), bytes: bytes.into() }));
     }

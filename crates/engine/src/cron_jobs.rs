@@ -38,7 +38,7 @@ pub(crate) struct CronJobEntry {
     pub(crate) committed: bool,
     pub(crate) state: cron_job::CronJob,
     /// What its Jobs are made from; `None` until the first.
-    template: Option<Template>,
+    template: Option<Box<Template>>,
     /// What it is charged for among all that is in memory.
     pub(crate) charged: u64,
     /// When it is due, by the wall clock.
@@ -122,7 +122,7 @@ impl Engine {
         assert_eq!(before, None, "two CronJobs have one name");
         self.cron_job_uids.insert(entry.uid.clone(), ordinal);
         self.charge_live(0, entry.charged);
-        self.cron_jobs.insert(ordinal, entry);
+        self.cron_jobs.insert(ordinal, Box::new(entry));
         self.dirty_cron_jobs.insert(ordinal);
     }
 
@@ -372,7 +372,7 @@ impl Engine {
         let Some(entry) = self.cron_jobs.get_mut(&ordinal) else { return Ok(()) };
         let about = entry.reference();
         let key = entry.key.clone();
-        let template = entry.template.take().unwrap_or_else(|| Template::of(entry.current()));
+        let template = entry.template.take().unwrap_or_else(|| Box::new(Template::of(entry.current())));
         let job = template.job(start.slot, &start.name, entry.state.spec.zone.as_ref());
         entry.template = Some(template);
         let job = job.map_err(|errors| errors.to_string())?;
@@ -564,7 +564,7 @@ impl Engine {
 
     /// What the ledger does not have yet of every CronJob.
     pub(crate) fn open_runs(&self) -> Vec<(ObjectKey, Option<LedgerEntry>)> {
-        let open = |entry: &CronJobEntry| {
+        let open = |entry: &Box<CronJobEntry>| {
             let run = entry.state.unrecorded()?;
             Some((entry.key.clone(), Some(entry.missed(run))))
         };

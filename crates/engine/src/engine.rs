@@ -160,7 +160,8 @@ pub struct Engine {
     pub(crate) jobs: BTreeMap<u64, JobEntry>,
     pub(crate) job_names: BTreeMap<ObjectKey, u64>,
     pub(crate) job_uids: BTreeMap<String, u64>,
-    pub(crate) cron_jobs: BTreeMap<u64, CronJobEntry>,
+    /// Boxed: there may be thousands, and a map is half empty.
+    pub(crate) cron_jobs: BTreeMap<u64, Box<CronJobEntry>>,
     pub(crate) cron_job_names: BTreeMap<ObjectKey, u64>,
     pub(crate) cron_job_uids: BTreeMap<String, u64>,
     /// Jobs by the CronJob that is their controller, there or not.
@@ -560,7 +561,11 @@ impl Engine {
             let read = StoredRecord::decode(key, bytes).map(|record| match record {
                 StoredRecord::Meta(record) => meta = Some(record),
                 StoredRecord::Job(record) => jobs.push(record),
-                StoredRecord::CronJob(record) => cron_jobs.push(record),
+                StoredRecord::CronJob(mut record) => {
+                    // One after the other: all of them unpacked would take several times the place.
+                    record.cron_job.iter_mut().for_each(api::cron_job::pack);
+                    cron_jobs.push(record);
+                }
                 StoredRecord::Pod(record) => pods.push(record),
                 StoredRecord::Image(record) => images.push(record),
                 StoredRecord::Ledger(_) => {} // Above.
