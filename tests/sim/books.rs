@@ -3,20 +3,23 @@
 //! Every slot is accounted for once: started, missed, or about to be one of them. Whether that is so is worked out from a
 //! walk through all minutes ([`Walk`]), and not from what `sched` says.
 
+mod account;
+mod ledger;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::pb::k8s::batch::v1::{CronJob, Job};
 use api::pb::k8s::meta::v1::ObjectMeta;
-use api::pb::wick::v1::{CronJobRecord, LedgerEntry, LedgerRecord};
+use api::pb::wick::v1::{CronJobRecord, LedgerEntry};
 use engine::{Change, Limits, Object, ObjectKey, Reader};
 use fastrand::Rng;
-use prost::Message;
 
 use crate::checker::Broken;
 use crate::device::{NOT_BEFORE_S, Walls};
 use crate::walk::Walk;
-use crate::zones::{Moved, WorldZones};
+use crate::zones::WorldZones;
+use account::{Account, Item, Look, when};
 
 type Checked = Result<(), Broken>;
 
@@ -42,30 +45,6 @@ pub(crate) struct Books {
 struct Written {
     entry: LedgerEntry,
     steady: i64,
-}
-
-#[derive(Default)]
-struct Account {
-    name: String,
-    /// Slots after this are its own.
-    since: Option<i64>,
-    /// Its slots were not always the same.
-    changed: bool,
-    /// It was asked to keep fewer Jobs, together with another schedule: that counts from its next look on, as on a cluster.
-    keeps_more: bool,
-    items: Vec<Item>,
-    /// The Job of each slot.
-    slots: BTreeMap<i64, String>,
-    walk: Option<Walk>,
-}
-
-/// Slots one after the other, with one fate.
-#[derive(Clone, Copy, Debug)]
-struct Item {
-    first: i64,
-    last: i64,
-    count: u64,
-    what: &'static str,
 }
 
 #[derive(Default)]
@@ -129,16 +108,51 @@ impl Books {
         self.asked.contains_key(key)
     }
 
-    /// Time zones are not what they were.
-    pub(crate) fn moved(&mut self, moved: Moved) {
-        for cron_job in self.cron_jobs.values() {
-            let zone = cron_job.spec.as_ref().and_then(|spec| spec.time_zone.as_deref());
-            let concerned = match moved {
-                Moved::Zone(name) => zone == Some(name) || zone.is_none(),
-                Moved::Device => zone.is_none(),
-            };
-            if concerned && let Some(account) = self.accounts.get_mut(uid(cron_job.metadata.as_ref())) {
-                account.changed = true;
+    /// The device is told that time zones are not what they were, or has looked all of them up.
+    pub(crate) fn zones_noticed(&mut self, to_look_up: bool) {
+        self.accounts.values_mut().for_each(|account| account.to_look_up = to_look_up);
+    }
+
+    /// What the records of all CronJobs say after a commit.
+    pub(crate) fn follow(&mut self, records: &[CronJobRecord], walls: Walls) -> Checked {
+        for record in records {
+            let Some(cron_job) = &record.cron_job else { continue };
+            let meta_uid = uid(cron_job.metadata.as_ref());
+            let Some(account) = self.accounts.get_mut(meta_uid) else { continue };
+            // What it was asked for before came due as late as its Jobs started then.
+            let splay = account.splay;
+            if account.is_to_change(cron_job) {
+                // By then all was settled by what it was asked for before.
+                let (at, least) = (record.settled_seconds, (walls.earliest - splay).div_euclid(1000));
+                let plausible = walls.earliest / 1000 >= self.latest.max(NOT_BEFORE_S);
+                if at > self.latest.max(walls.latest / 1000) || plausible && at < least {
+                    let name = &account.name;
+                    return Err(format!(
+                        "CronJob {name} was changed at {walls:?}, and is settled until {at}"
+                    ));
+                }
+            }
+            account.follow(
+                record,
+                &self.zones,
+                Look::Commit { due_by: (walls.latest - splay).div_euclid(1000) },
+            );
+        }
+        Ok(())
+    }
+
+    /// The device starts, with these records of CronJobs: it looks up all zones.
+    pub(crate) fn starts_with(&mut self, records: &[CronJobRecord], in_flight: bool) {
+        for record in records {
+            let Some(cron_job) = &record.cron_job else { continue };
+            let meta = cron_job.metadata.clone().unwrap_or_default();
+            let known = self.cron_jobs.get(&cron_job_key(cron_job)).and_then(|known| known.metadata.clone());
+            let told = known.is_some_and(|known| known.resource_version == meta.resource_version);
+            if let Some(account) = self.accounts.get_mut(&meta.uid) {
+                account.to_look_up = false;
+                // What was written and nobody was told of may be more than one change.
+                account.lost |= in_flight && !told;
+                account.follow(record, &self.zones, Look::Start);
             }
         }
     }
@@ -202,60 +216,9 @@ impl Books {
         Ok(())
     }
 
-    /// An entry of the ledger that was acknowledged, or found after a crash.
-    fn enter(&mut self, entry: &LedgerEntry, steady: i64) -> Checked {
-        let last = self.ledger.last_key_value().map_or(0, |(id, _)| *id);
-        if entry.id <= last {
-            return Err(format!("the ledger's entry {} came after {last}", entry.id));
-        }
-        self.ledger.insert(entry.id, Written { entry: entry.clone(), steady });
-        let second = |at: &Option<prost_types::Timestamp>| at.as_ref().map_or(0, |at| at.seconds);
-        match entry.r#type.as_str() {
-            "Started" => {
-                self.count("slots started", 1);
-                let slot = second(&entry.slot);
-                self.slot_started(&entry.cron_job_uid, slot, &entry.job_uid)?;
-                let account = self.accounts.entry(entry.cron_job_uid.clone()).or_default();
-                account.items.push(Item { first: slot, last: slot, count: 1, what: "started" });
-                account.keeps_more = false;
-                let job = self.jobs.entry(entry.job_uid.clone()).or_default();
-                job.started += 1;
-                job.slot = Some(slot);
-                job.owner = Some((entry.cron_job.clone(), entry.cron_job_uid.clone()));
-                if entry.job != format!("{}-{}", entry.cron_job, slot.div_euclid(60)) || job.started > 1 {
-                    return Err(format!("{} was started {} times for {slot}", entry.job, job.started));
-                }
-            }
-            "Missed" => {
-                self.count(reason(&entry.reason), entry.count);
-                let (first, last) = (second(&entry.first), second(&entry.last));
-                if first > last || entry.count == 0 || (first == last) != (entry.count == 1) {
-                    return Err(format!("{entry:?} is no run of slots"));
-                }
-                let account = self.accounts.entry(entry.cron_job_uid.clone()).or_default();
-                account.items.push(Item { first, last, count: entry.count, what: "missed" });
-            }
-            "Finished" => {
-                let job = self.jobs.entry(entry.job_uid.clone()).or_default();
-                job.finished += 1;
-                job.ended = entry.reason != "Deleted";
-                if job.finished > 1 {
-                    return Err(format!("the end of Job {} is told twice", entry.job));
-                }
-            }
-            "Triggered" => {
-                self.count("Jobs triggered", 1);
-                self.jobs.entry(entry.job_uid.clone()).or_default().triggered += 1;
-            }
-            "Ran" => {}
-            other => return Err(format!("the ledger has an entry of type {other}")),
-        }
-        Ok(())
-    }
-
     fn slot_started(&mut self, cron_job: &str, slot: i64, job: &str) -> Checked {
         let account = self.accounts.entry(cron_job.to_owned()).or_default();
-        let known = account.slots.entry(slot).or_insert_with(|| job.to_owned());
+        let known = account.jobs.entry(slot).or_insert_with(|| job.to_owned());
         if known == job {
             return Ok(());
         }
@@ -269,7 +232,12 @@ impl Books {
         let account = self.accounts.entry(meta.uid.clone()).or_default();
         let known = self.cron_jobs.get(&key).filter(|known| uid(known.metadata.as_ref()) == meta.uid);
         if let Some(known) = known {
-            account.changed |= when(known) != when(cron_job);
+            let written = |cron_job: &CronJob| {
+                let meta = cron_job.metadata.clone().unwrap_or_default();
+                (cron_job.spec.clone(), meta.labels, meta.annotations)
+            };
+            account.looked_up |=
+                std::mem::take(&mut account.to_look_up) || written(known) != written(cron_job);
             if known.spec != cron_job.spec {
                 account.keeps_more = when(known) != when(cron_job);
             }
@@ -298,7 +266,7 @@ impl Books {
         }
         // What became of its slots is all that will ever be known.
         match self.accounts.get_mut(&meta.uid) {
-            Some(account) => account.tile(&[], i64::MIN).map_err(|why| format!("CronJob {key}, gone: {why}")),
+            Some(account) => account.close().map_err(|why| format!("CronJob {key}, gone: {why}")),
             None => Ok(()),
         }
     }
@@ -497,10 +465,7 @@ impl Books {
             let Some(cron_job) = &record.cron_job else { continue };
             let meta = cron_job.metadata.clone().unwrap_or_default();
             let Some(account) = self.accounts.get_mut(&meta.uid) else { continue };
-            if account.since.is_none() {
-                account.since = record.since_seconds.filter(|since| *since >= NOT_BEFORE_S);
-                account.begin(cron_job, &self.zones);
-            }
+            account.date(record, cron_job, &self.zones);
             let mut open = Vec::new();
             if let Some(run) = &record.open {
                 let (first, last) = (run.first_seconds, run.last_seconds);
@@ -512,65 +477,14 @@ impl Books {
             let told = |why| format!("CronJob {}: {why}", meta.name);
             account.tile(&open, record.settled_seconds).map_err(told)?;
             let spec = cron_job.spec.clone().unwrap_or_default();
-            let known = spec.time_zone.as_deref().is_none_or(|name| self.zones_know(name));
             let all = meta.annotations.get(api::cron_job::CATCH_UP).is_some_and(|what| what == "All");
             let going = meta.deletion_timestamp.is_some();
-            if !attentive || !known || all || going || spec.suspend == Some(true) {
+            if !attentive || all || going || spec.suspend == Some(true) {
                 continue;
             }
-            let Some(account) = self.accounts.get_mut(&meta.uid).filter(|account| !account.changed) else {
-                continue;
-            };
             let by = (wall - api::cron_job::jitter(cron_job).0).div_euclid(1000);
-            let overlooked = account.walk.as_mut().and_then(|walk| walk.first(record.settled_seconds, by));
-            if let Some(slot) = overlooked {
+            if let Some(slot) = account.first(record.settled_seconds, by, &self.zones) {
                 return Err(told(format!("slot {slot} has come due, and nothing became of it")));
-            }
-        }
-        Ok(())
-    }
-
-    fn zones_know(&self, name: &str) -> bool {
-        sched::cron_job::Zones::find(&self.zones, name).is_some()
-    }
-
-    /// What is on disk of the ledger while the device is off: all that was acknowledged, but what was too old or too much.
-    pub(crate) fn found(&mut self, records: &[LedgerRecord], in_flight: bool, steady: i64) -> Checked {
-        let on_disk: BTreeMap<u64, &LedgerRecord> =
-            records.iter().filter_map(|record| Some((record.entry.as_ref()?.id, record))).collect();
-        let mut after = 0;
-        let mut whole = false;
-        for (id, written) in self.ledger.iter().rev() {
-            after += written.entry.encoded_len() as u64 + 16;
-            match on_disk.get(id) {
-                Some(record) if whole => {
-                    return Err(format!("the ledger lost what is between {record:?} and what is newer"));
-                }
-                Some(record) => {
-                    if record.entry.as_ref() != Some(&written.entry) {
-                        return Err(format!("the ledger has {record:?}, and had {:?}", written.entry));
-                    }
-                }
-                None => {
-                    let old = steady - written.steady >= self.limits.ledger_age.0;
-                    if !whole && !old && after < self.limits.ledger_bytes / 2 {
-                        let there: Vec<u64> = on_disk.keys().copied().collect();
-                        let lost = &written.entry;
-                        return Err(format!(
-                            "the ledger has {there:?}, and lost, after {after} bytes: {lost:?}"
-                        ));
-                    }
-                    whole = true;
-                }
-            }
-        }
-        let last = self.ledger.last_key_value().map_or(0, |(id, _)| *id);
-        for (_, record) in on_disk.range(last + 1..) {
-            if !in_flight {
-                return Err(format!("the ledger has {record:?}, which nobody was told of"));
-            }
-            if let Some(entry) = &record.entry {
-                self.enter(entry, record.steady_ms)?;
             }
         }
         Ok(())
@@ -681,69 +595,6 @@ impl Books {
     }
 }
 
-impl Account {
-    /// A CronJob was seen for the first time; `latest` is what the clock had said at the latest.
-    fn open(&mut self, cron_job: &CronJob, zones: &WorldZones, latest: i64) {
-        let meta = cron_job.metadata.clone().unwrap_or_default();
-        let created = meta.creation_timestamp.map_or(0, |at| at.seconds);
-        self.name = meta.name;
-        // By a clock that is behind, nobody knows when that was.
-        self.changed |= (NOT_BEFORE_S..latest).contains(&created);
-        self.since = (created >= NOT_BEFORE_S).then_some(created);
-        self.begin(cron_job, zones);
-    }
-
-    fn begin(&mut self, cron_job: &CronJob, zones: &WorldZones) {
-        let spec = cron_job.spec.clone().unwrap_or_default();
-        let zone = zones.data(spec.time_zone.as_deref());
-        if let (Some(zone), Some(since)) = (zone, self.since) {
-            self.walk = Walk::new(&spec.schedule, zone, runs_once(cron_job), since);
-        }
-    }
-
-    /// Every slot until then is covered once: by what was entered and what is still open.
-    fn tile(&mut self, open: &[Item], settled: i64) -> Checked {
-        let mut items: Vec<Item> = self.items.iter().chain(open).copied().collect();
-        items.sort_by_key(|item| item.first);
-        let until = items.iter().map(|item| item.last).max().unwrap_or(settled).max(settled);
-        // Of another schedule, slots lie between those of the one before.
-        let Some(walk) = self.walk.as_mut().filter(|_| !self.changed) else { return Ok(()) };
-        let slots = walk.until(until);
-        let mut at = 0;
-        for item in &items {
-            let begin = slots.partition_point(|slot| *slot < item.first);
-            let end = slots.partition_point(|slot| *slot <= item.last);
-            let are = (
-                slots.get(begin),
-                end.checked_sub(1).and_then(|last| slots.get(last)),
-                end as i64 - begin as i64,
-            );
-            if are != (Some(&item.first), Some(&item.last), i64::try_from(item.count).unwrap_or(-1)) {
-                return Err(format!("{item:?} is not what there is: {are:?}"));
-            }
-            if begin < at {
-                return Err(format!("{item:?} is covered twice, {}", item.what));
-            }
-            if begin > at {
-                return Err(format!("slot {} is covered by nothing, and {item:?} is", slots[at]));
-            }
-            at = end;
-        }
-        match slots.get(at).filter(|slot| **slot <= settled) {
-            Some(slot) => {
-                Err(format!("slot {slot} is covered by nothing, and all is settled until {settled}"))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-/// What decides when it is due.
-fn when(cron_job: &CronJob) -> (String, Option<String>, bool) {
-    let spec = cron_job.spec.clone().unwrap_or_default();
-    (spec.schedule.clone(), spec.time_zone.clone(), runs_once(cron_job))
-}
-
 fn schedule_is_rhythm(schedule: &str) -> bool {
     schedule.starts_with("@every")
 }
@@ -768,18 +619,4 @@ fn uid(meta: Option<&ObjectMeta>) -> &str {
 
 fn name(job: &Job) -> &str {
     job.metadata.as_ref().map_or("", |meta| &meta.name)
-}
-
-fn reason(why: &str) -> &'static str {
-    sched::cron_job::Reason::named(why).map_or("missed for no known reason", |why| match why.name() {
-        "Suspended" => "missed: Suspended",
-        "Forbidden" => "missed: Forbidden",
-        "TooLate" => "missed: TooLate",
-        "AgentDown" => "missed: AgentDown",
-        "ClockNotPlausible" => "missed: ClockNotPlausible",
-        "JumpedOver" => "missed: JumpedOver",
-        "UnknownTimeZone" => "missed: UnknownTimeZone",
-        "JobExists" => "missed: JobExists",
-        _ => "missed: FailedCreate",
-    })
 }

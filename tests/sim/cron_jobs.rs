@@ -31,6 +31,18 @@ const CALM: [&str; 16] = [
     "@every 26h",
 ];
 
+/// Where clocks change by half an hour Kubernetes goes past slots of these that a plain walk finds.
+const NOT_IN_HALF_HOURS: [&str; 3] = ["0 2 * * *", "0 0 * * 1-5", "@daily"];
+
+fn can_be_walked(schedule: &str, zone: Option<&str>) -> bool {
+    zone != Some(zones::HALF_HOUR) || !NOT_IN_HALF_HOURS.contains(&schedule)
+}
+
+fn schedule_in(zone: Option<&str>, taste: Taste, rng: &mut Rng) -> &'static str {
+    let schedule = schedule(taste, rng);
+    if can_be_walked(schedule, zone) { schedule } else { "*/15 * * * *" }
+}
+
 fn schedule(taste: Taste, rng: &mut Rng) -> &'static str {
     match taste.busy && rng.bool() {
         true => BUSY[rng.usize(0..BUSY.len())],
@@ -59,8 +71,9 @@ fn catch_up(rng: &mut Rng) -> Option<(&'static str, Option<&'static str>)> {
 /// A manifest; not every one is taken.
 pub(crate) fn manifest(name: &str, taste: Taste, rng: &mut Rng) -> String {
     let mut spec = Map::new();
-    spec.insert("schedule".to_owned(), json!(schedule(taste, rng)));
-    if let Some(zone) = zone(rng) {
+    let zone = zone(rng);
+    spec.insert("schedule".to_owned(), json!(schedule_in(zone, taste, rng)));
+    if let Some(zone) = zone {
         spec.insert("timeZone".to_owned(), json!(zone));
     }
     if let Some(deadline) = deadline(rng) {
@@ -123,8 +136,11 @@ pub(crate) fn edit(cron_job: &CronJob, taste: Taste, rng: &mut Rng) -> CronJob {
     }
     let Some(spec) = cron_job.spec.as_mut().map(Shared::make_mut) else { return cron_job };
     match rng.u8(0..12) {
-        0 => schedule(taste, rng).clone_into(&mut spec.schedule),
-        1 => spec.time_zone = zone(rng).map(str::to_owned),
+        0 => schedule_in(spec.time_zone.as_deref(), taste, rng).clone_into(&mut spec.schedule),
+        1 => {
+            let zone = zone(rng).filter(|zone| can_be_walked(&spec.schedule, Some(zone)));
+            spec.time_zone = zone.map(str::to_owned);
+        }
         2..=4 => spec.suspend = Some(spec.suspend != Some(true)),
         5 => POLICIES[rng.usize(0..POLICIES.len())].clone_into(&mut spec.concurrency_policy),
         6 => spec.starting_deadline_seconds = deadline(rng),

@@ -19,6 +19,9 @@ use crate::zones::WorldZones;
 pub(crate) const BEGINNINGS: [i64; 6] =
     [1_772_323_200, 1_772_928_000, 1_774_713_600, 1_775_282_400, 1_792_854_000, 1_793_476_800];
 
+/// The device's name.
+pub(crate) const DEVICE: &str = "edge-1";
+
 /// A clock that says less was not set: 2026-01-01T00:00:00Z.
 pub(crate) const NOT_BEFORE_S: i64 = 1_767_225_600;
 
@@ -59,7 +62,7 @@ impl Device {
             disk: MemoryDisk::new(),
             engine: None,
             config: Config {
-                node_name: "edge-1".into(),
+                node_name: DEVICE.into(),
                 fresh_instance_id: "0123456789abcdef0123456789abcdef".into(),
                 node_labels: std::collections::BTreeMap::new(),
                 allocatable: Room { pods: guests, guests, cpu_millis: 2000, memory_bytes: 1 << 30 },

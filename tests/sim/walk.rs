@@ -1,7 +1,7 @@
 //! When a CronJob is due, minute by minute: slow, simple, and without the code that it is to check.
 //!
-//! It knows the few forms of schedules that worlds have, and no zone whose clocks change at midnight or by less than an hour:
-//! there Kubernetes goes past slots that a walk finds.
+//! It knows the few forms of schedules that worlds have. In zones whose clocks change at midnight, Kubernetes goes past slots
+//! that a walk finds, and so it does for some schedules where they change by less than an hour: worlds have none of those.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -39,14 +39,19 @@ struct Stretch {
     offset: i64,
 }
 
+/// A schedule without the words that stand for others.
+pub(crate) fn plain(schedule: &str) -> &str {
+    match schedule {
+        "@hourly" => "0 * * * *",
+        "@daily" => "0 0 * * *",
+        other => other,
+    }
+}
+
 impl Walk {
     /// `None` if the schedule is none that can be walked.
     pub(crate) fn new(schedule: &str, zone: TimeZone, run_once: bool, since: i64) -> Option<Walk> {
-        let schedule = match schedule {
-            "@hourly" => "0 * * * *",
-            "@daily" => "0 0 * * *",
-            other => other,
-        };
+        let schedule = plain(schedule);
         let kind = match schedule.strip_prefix("@every ") {
             Some(length) => Kind::Every(seconds(length)?),
             None => Kind::Fields(Box::new(Fields::new(schedule, zone, run_once, since)?)),

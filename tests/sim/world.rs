@@ -62,7 +62,7 @@ impl World {
             unreliable: rng.bool(),
         };
         let taste = Taste { plain: rng.bool(), largest: [2, 5, 20][rng.usize(0..3)], busy: rng.bool() };
-        let zones = WorldZones::new(zones::NAMES[rng.usize(0..zones::NAMES.len())]);
+        let zones = WorldZones::new(zones::place(&mut rng));
         let beginning = BEGINNINGS[rng.usize(0..BEGINNINGS.len())];
         let mut world = World {
             device: Device::new(limits, guests, beginning, zones.clone()),
@@ -198,14 +198,15 @@ impl World {
 
     /// What the device knows of time zones changes; it may notice only at its next start.
     fn zones_change(&mut self) -> Result<(), Broken> {
-        let (what, moved) = self.zones.change(&mut self.rng);
+        let what = self.zones.change(&mut self.rng);
         self.tell(|| what);
         self.count("zones changed", 1);
-        if let Some(moved) = moved {
-            self.checker.books.moved(moved);
-        }
         if self.rng.u8(0..4) > 0 {
+            self.checker.books.zones_noticed(true);
             self.apply([Event::ZonesChanged].into(), &mut VecDeque::new())?;
+            if !self.device.engine().is_some_and(engine::Engine::holds) {
+                self.checker.books.zones_noticed(false);
+            }
         }
         Ok(())
     }
@@ -311,7 +312,12 @@ impl World {
         self.count("commits", 1);
         self.tell_changes(&applied.changes);
         self.tell_ledger(applied);
-        self.checker.commit(applied, self.device.walls())
+        self.checker.commit(applied, self.device.walls())?;
+        let cron_job = |change: &Change| matches!(change.after, Some(engine::Object::CronJob(_)));
+        match applied.changes.iter().any(cron_job) {
+            true => self.checker.books.follow(&self.device.cron_jobs(), self.device.walls()),
+            false => Ok(()),
+        }
     }
 
     /// What is refused changes nothing; what is acknowledged is there.
@@ -482,6 +488,7 @@ impl World {
     fn boot(&mut self, in_flight: bool) -> Result<(), Broken> {
         let steady = self.device.now().steady.0;
         self.checker.books.found(&self.device.ledger(), in_flight, steady)?;
+        self.checker.books.starts_with(&self.device.cron_jobs(), in_flight);
         let Ok(applied) = self.device.boot()? else {
             self.count("power cuts in a commit", 1);
             self.tell(|| "the power went while the agent started".to_owned());
@@ -494,6 +501,7 @@ impl World {
         if let Some(engine) = self.device.engine() {
             self.checker.reopened(&engine.reader(), in_flight, &applied, self.device.walls())?;
         }
+        self.checker.books.follow(&self.device.cron_jobs(), self.device.walls())?;
         self.act(applied)?;
         let again = std::mem::take(&mut self.asked);
         self.settle()?;

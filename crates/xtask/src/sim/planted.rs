@@ -22,7 +22,7 @@ struct Bug {
     wrong: &'static str,
 }
 
-const BUGS: [Bug; 23] = [
+const BUGS: [Bug; 26] = [
     Bug {
         what: "a success counts twice",
         file: "crates/sched/src/job.rs",
@@ -148,6 +148,24 @@ const BUGS: [Bug; 23] = [
         file: "crates/sched/src/cron_job/plan.rs",
         right: "        if spec.suspend {\n            return;\n        }\n",
         wrong: "",
+    },
+    Bug {
+        what: "what came due before its schedule changed is not told of",
+        file: "crates/sched/src/cron_job/plan.rs",
+        right: "            self.take_up(clock, by, &mut closed);\n            self.miss_all(clock, by, &mut closed);\n        }\n        // What waits",
+        wrong: "        }\n        // What waits",
+    },
+    Bug {
+        what: "slots of a new schedule from before it are made up for",
+        file: "crates/sched/src/cron_job/plan.rs",
+        right: "self.settled = self.settled.max(by).max(self.due_by(clock.wall));",
+        wrong: "",
+    },
+    Bug {
+        what: "what waits to be caught up with is forgotten where the zone is not known",
+        file: "crates/sched/src/cron_job/books.rs",
+        right: "        if let Some(run) = self.waiting.take().filter(|run| run.first > self.settled) {\n",
+        wrong: "        if let Some(run) = self.waiting.take().filter(|_| false) {\n",
     },
     Bug {
         what: "the end of a Job that is deleted is not told",
