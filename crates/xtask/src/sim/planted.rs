@@ -128,8 +128,20 @@ const BUGS: [Bug; 26] = [
     Bug {
         what: "a clock that was put back has slots start that were missed",
         file: "crates/sched/src/cron_job/plan.rs",
-        right: "if by < self.next.settled {",
-        wrong: "if false {",
+        // Either of the two is enough against it.
+        right: concat!(
+            "        if by < self.next.settled {\n",
+            "            // The clock was put back: what became of slots until then is known already.\n",
+            "            return;\n",
+            "        }\n",
+            "        // Of another schedule it may lie before what is settled, but not among slots that were told as missed.\n",
+            "        let held = self.next.held.map(|held| held.slot);\n",
+            "        let slot = slots.latest(from, by).filter(|slot| self.next.told < Some(*slot) || held == Some(*slot));\n",
+        ),
+        wrong: concat!(
+            "        let held = self.next.held.map(|held| held.slot);\n",
+            "        let slot = slots.latest(from, by);\n",
+        ),
     },
     Bug {
         what: "numbers of the ledger are given again after a crash",
