@@ -111,6 +111,8 @@ impl Account {
     pub(super) fn date(&mut self, record: &CronJobRecord, cron_job: &CronJob, zones: &WorldZones) {
         if self.since.is_none() {
             self.since = record.since_seconds.filter(|since| *since >= NOT_BEFORE_S);
+            // The device may not have noticed that its zone has other data by now.
+            self.lost |= self.since.is_some() && zones.whose(self.when.1.as_deref()) != self.data;
             self.take(cron_job, zones);
             self.begin(zones);
         }
