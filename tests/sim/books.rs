@@ -564,7 +564,9 @@ impl Books {
         // A device that started with its clock behind what is on record believes it once it gets there.
         let last = last.max(self.latest);
         let last = last.max(record.since_seconds.unwrap_or(i64::MIN));
-        let anchor = last_schedule(cron_job).or(account.since)?;
+        // By a clock that was behind when it was made, only its record says when that was.
+        let since = if account.lost { record.since_seconds } else { account.since };
+        let anchor = last_schedule(cron_job).or(since)?;
         let from = if schedule_is_rhythm(&spec.schedule) { anchor } else { now.max(last) };
         let slot = Walk::new(&spec.schedule, zone, runs_once(cron_job), from)?.first(now.max(last), until)?;
         Some((slot, slot + api::cron_job::jitter(cron_job).0 / 1000 + 1))
