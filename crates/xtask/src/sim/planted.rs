@@ -187,7 +187,7 @@ const BUGS: [Bug; 26] = [
     },
     Bug {
         what: "a slot starts a Job, and the ledger is not told",
-        file: "crates/engine/src/cron_jobs.rs",
+        file: "crates/engine/src/cron_jobs/starting.rs",
         right: "        self.tell_ledger(told, tx);\n        Ok(())\n",
         wrong: "        drop(told);\n        Ok(())\n",
     },
