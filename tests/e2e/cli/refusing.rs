@@ -8,7 +8,10 @@ use super::{busy, check};
 #[test]
 fn logs_that_cannot_be_read_are_told_why() {
     let node = busy();
-    node.apply(&manifest::job("waits", "nobody-pushed-this"));
+    let mut waits = manifest::job("waits", "nobody-pushed-this");
+    // Else it would be another reason after ten seconds.
+    waits["spec"]["template"]["spec"]["containers"][0]["imagePullPolicy"] = "Never".into();
+    node.apply(&waits);
     node.pods_when("waits", |pods| pods.len() == 1 && phase(&pods[0]) == "Pending");
     check(
         &node,
@@ -39,7 +42,7 @@ fn logs_that_cannot_be_read_are_told_why() {
             exit 1
 
             $ wick logs job/waits
-            error: container main in pod waits-POD is waiting to start: ErrImagePull
+            error: container main in pod waits-POD is waiting to start: ErrImageNeverPull
             exit 1
 
             $ wick logs job/hello --previous
