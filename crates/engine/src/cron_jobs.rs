@@ -105,8 +105,7 @@ impl CronJobEntry {
 }
 
 impl Engine {
-    pub(crate) fn load_cron_job(&mut self, record: CronJobRecord) {
-        let state = api::cron_job::state(&record, &*self.config.zones, &self.config.node_name);
+    pub(crate) fn load_cron_job(&mut self, record: CronJobRecord, state: cron_job::CronJob) {
         let CronJobRecord { cron_job, ordinal, .. } = record;
         let entry = CronJobEntry::new(cron_job.unwrap_or_default(), state, true);
         let finalizers = entry.object.metadata.as_ref().map_or(&[][..], |meta| &meta.finalizers);

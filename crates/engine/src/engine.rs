@@ -7,7 +7,7 @@ use std::sync::Arc;
 use api::pb::wick::v1::{CronJobRecord, ImageRecord, JobRecord, LedgerEntry, MetaRecord, PodRecord};
 use jiff::Timestamp;
 use sched::clock::ClockWatch;
-use sched::cron_job::Zones;
+use sched::cron_job::{CronJob as CronJobState, Zones};
 use sched::node::{Queue, Room};
 use sched::{Now, Steady};
 use sha2::{Digest, Sha256};
@@ -541,16 +541,16 @@ impl Engine {
 
     fn load(&mut self) -> Result<(), OpenError> {
         let mut jobs: Vec<JobRecord> = Vec::new();
-        let mut cron_jobs: Vec<CronJobRecord> = Vec::new();
+        let mut cron_jobs: Vec<(CronJobRecord, CronJobState)> = Vec::new();
         let mut pods: Vec<PodRecord> = Vec::new();
         let mut images: Vec<ImageRecord> = Vec::new();
         let mut meta: Option<MetaRecord> = None;
         let mut failed = None;
-        let (ledger, limits) = (&mut self.ledger, &self.config.limits);
+        let (ledger, config) = (&mut self.ledger, &self.config);
         self.store.load(b"", &mut |key, bytes| {
             // By far the most records, and none of them stays in memory.
             if let Some(id) = keys::ledger_id(key) {
-                return match ledger.found(id, bytes, limits) {
+                return match ledger.found(id, bytes, &config.limits) {
                     Ok(()) => ControlFlow::Continue(()),
                     Err(error) => {
                         failed = Some(damaged(key, error.to_string()));
@@ -563,8 +563,9 @@ impl Engine {
                 StoredRecord::Job(record) => jobs.push(record),
                 StoredRecord::CronJob(mut record) => {
                     // One after the other: all of them unpacked would take several times the place.
+                    let state = api::cron_job::state(&record, &*config.zones, &config.node_name);
                     record.cron_job.iter_mut().for_each(api::cron_job::pack);
-                    cron_jobs.push(record);
+                    cron_jobs.push((record, state));
                 }
                 StoredRecord::Pod(record) => pods.push(record),
                 StoredRecord::Image(record) => images.push(record),
@@ -590,8 +591,8 @@ impl Engine {
         for record in images {
             self.images.insert(Arc::new(record));
         }
-        for record in cron_jobs {
-            self.load_cron_job(record);
+        for (record, state) in cron_jobs {
+            self.load_cron_job(record, state);
         }
         for record in jobs {
             self.load_job(record);
