@@ -17,11 +17,12 @@ pub(crate) const COMMAND: crate::Command = crate::Command {
     help: "
 Builds wickd and wick in release form (minutes, the first time), the guests for WASI and for this
 machine, and measures: medians of several rounds, and beside each the same program started by fork
-and exec, and by `crun` where that is installed. Takes about five minutes.
+and exec, and by `crun` where that is installed. Takes about ten minutes, half of it a year of
+CronJobs.
 
   --rounds N    how often everything is measured (3)
-  --only NAME   only hello, completions, large, simulated, latency, first, cold, memory, idle or
-                sizes; may be repeated
+  --only NAME   only hello, completions, large, simulated, next, fleet, due, year, latency, first,
+                cold, memory, idle or sizes; may be repeated
   --json FILE   also write every sample
   --dir DIR     where data is written, on the disk to be measured (target/bench)
 
