@@ -371,11 +371,11 @@ impl Engine {
 
     /// What the ledger does not have yet of every CronJob.
     pub(crate) fn open_runs(&self) -> Vec<(ObjectKey, Option<LedgerEntry>)> {
-        let open = |entry: &Box<CronJobEntry>| {
+        let open = |entry: &CronJobEntry| {
             let run = entry.state.unrecorded()?;
             Some((entry.key.clone(), Some(entry.missed(run))))
         };
-        self.cron_jobs.values().filter_map(open).collect()
+        self.cron_jobs.values().filter_map(|entry| open(entry)).collect()
     }
 }
 

@@ -107,9 +107,9 @@ impl JobEntry {
     /// What it takes to record, at most.
     pub(crate) fn bytes(&self) -> usize {
         let object = self.revised.as_ref().map_or_else(|| self.object.encoded_len(), Message::encoded_len);
-        // Conditions, the counts, and what is decided from; text of indexes grows by one at a time.
+        // Two conditions, the counts, and what is decided from; text of indexes grows by one at a time.
         let failing = self.state.indexes.as_ref().map_or(0, |table| table.failing().len());
-        object + 2048 + 32 * failing
+        object + 1024 + 32 * failing
     }
 
     fn link(&self, record: &mut JobRecord) {
