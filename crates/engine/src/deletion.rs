@@ -329,7 +329,8 @@ impl Engine {
                 self.dirty_jobs.insert(job_ordinal);
             }
         }
-        tx.effects.push(Effect::RemovePod { pod_uid: self.uid(ordinal) });
+        let pod_uid = last.metadata.as_ref().map_or_else(|| self.uid(ordinal), |meta| meta.uid.clone());
+        tx.effects.push(Effect::RemovePod { pod_uid });
         tx.remove(keys::object(keys::PODS, &ended.key), Object::Pod(last), true);
     }
 }
