@@ -30,17 +30,15 @@ impl<M: Message + Default + Clone> Shared<M> {
 
     /// The message, to be changed. It is another one from now on than its copies.
     pub fn make_mut(&mut self) -> &mut M {
-        // Afterwards nobody else refers to it, and only the message is there.
-        let message = match Arc::get_mut(&mut self.0) {
-            Some(forms) => forms.message.take(),
-            None => None,
-        };
-        let message = message.map_or_else(|| M::clone(self), |message| *message);
-        *self = Shared::new(message);
-        let forms = Arc::get_mut(&mut self.0);
-        let message = forms.and_then(|forms| forms.message.get_mut());
-        #[expect(clippy::expect_used, reason = "both were made the line before")]
-        message.expect("what was just made is shared by nobody")
+        if Arc::get_mut(&mut self.0).is_none() || self.0.message.get().is_none() {
+            *self = Shared::new(M::clone(self));
+        }
+        let message = Arc::get_mut(&mut self.0).and_then(|forms| {
+            forms.bytes.take();
+            forms.message.get_mut()
+        });
+        #[expect(clippy::expect_used, reason = "it was looked at just before")]
+        message.expect("nobody shares it, and the message is there")
     }
 
     /// Changes the message. If nothing changes by it, it is still the one its copies are.
