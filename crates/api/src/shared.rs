@@ -160,7 +160,8 @@ impl<M: Message + Default + Clone> Message for Shared<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pb::k8s::core::v1::{Container, PodSpec, PodTemplateSpec};
+    use crate::pb::k8s::batch::v1::{CronJob, Job};
+    use crate::pb::k8s::core::v1::{Container, Pod, PodSpec, PodTemplateSpec};
 
     fn spec(image: &str) -> PodSpec {
         let container = Container { name: "main".into(), image: image.into(), ..Container::default() };
@@ -209,6 +210,13 @@ mod tests {
         packed.pack();
         packed.make_mut().containers.clear();
         assert_eq!(packed.encoded_len(), 0);
+    }
+
+    #[test]
+    fn what_is_large_and_rare_takes_no_place_where_it_is_not() {
+        // Thousands lie in memory, and each is copied when its status changes.
+        assert!(size_of::<Container>() < 512 && size_of::<PodSpec>() < 1024);
+        assert!(size_of::<CronJob>() < 512 && size_of::<Job>() < 768 && size_of::<Pod>() < 768);
     }
 
     #[test]
