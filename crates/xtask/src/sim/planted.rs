@@ -247,10 +247,19 @@ fn sync(from: &Path, to: &Path) -> Result<()> {
 
 fn plant(copy: &Path, bug: &Bug) -> Result<()> {
     let path = copy.join(bug.file);
-    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let places = text.matches(bug.right).count();
-    ensure!(places == 1, "`{}` cannot be planted: {} has its place {places} times", bug.what, bug.file);
-    fs::write(&path, text.replace(bug.right, bug.wrong)).with_context(|| path.display().to_string())
+    let text = bug.planted(copy)?;
+    fs::write(&path, text).with_context(|| path.display().to_string())
+}
+
+impl Bug {
+    /// Its file as it is with it.
+    fn planted(&self, root: &Path) -> Result<String> {
+        let path = root.join(self.file);
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let places = text.matches(self.right).count();
+        ensure!(places == 1, "`{}` cannot be planted: {} has its place {places} times", self.what, self.file);
+        Ok(text.replace(self.right, self.wrong))
+    }
 }
 
 /// Lives worlds in the copy; the last line of what was broken, if anything was.
@@ -277,4 +286,18 @@ fn live(copy: &Path) -> Result<Option<String>> {
     let line = told.lines().find(|line| line.starts_with("seed ") || line.contains("panicked at"));
     let Some(line) = line else { bail!("`wick-sim` failed and says not why: {told}") };
     Ok(Some(line.chars().take(160).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bug_has_its_place() {
+        for bug in &BUGS {
+            if let Err(error) = bug.planted(project::root()) {
+                panic!("{error:#}");
+            }
+        }
+    }
 }
