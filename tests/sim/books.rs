@@ -19,7 +19,7 @@ use crate::checker::Broken;
 use crate::device::{NOT_BEFORE_S, Walls};
 use crate::walk::Walk;
 use crate::zones::WorldZones;
-use account::{Account, Item, Look, when};
+use account::{Account, Item, Look};
 
 type Checked = Result<(), Broken>;
 
@@ -239,7 +239,15 @@ impl Books {
             account.looked_up |=
                 std::mem::take(&mut account.to_look_up) || written(known) != written(cron_job);
             if known.spec != cron_job.spec {
-                account.keeps_more = when(known) != when(cron_job);
+                // As on a cluster it is the text that counts: `@hourly` for `0 * * * *` only sets the timer, too.
+                let timer = |cron_job: &CronJob| {
+                    cron_job.spec.as_ref().map(|spec| (spec.schedule.clone(), spec.time_zone.clone()))
+                };
+                // More than one writer in one commit: what was between is not seen.
+                let generation =
+                    |cron_job: &CronJob| cron_job.metadata.as_ref().map_or(0, |meta| meta.generation);
+                let between = generation(cron_job) > generation(known) + 1;
+                account.keeps_more = between || timer(known) != timer(cron_job);
             }
             let (before, after) = (last_schedule(known), last_schedule(cron_job));
             if after < before {
@@ -579,6 +587,19 @@ impl Books {
         let wanted = format!("{}-{}", key.name, slot.div_euclid(60));
         let taken = self.jobs.values().any(|job| job.job.as_ref().is_some_and(|job| name(job) == wanted));
         forbids && self.has_live_jobs(key) || taken
+    }
+
+    /// Whether a slot was held back until its deadline had passed; so says the record.
+    pub(crate) fn came_too_late(&self, key: &ObjectKey, slot: i64, records: &[CronJobRecord]) -> bool {
+        let spec = self.cron_jobs.get(key).and_then(|cron_job| cron_job.spec.as_ref());
+        let has_deadline = spec.is_some_and(|spec| spec.starting_deadline_seconds.is_some());
+        let record =
+            records.iter().find(|record| record.cron_job.as_ref().map(cron_job_key).as_ref() == Some(key));
+        let forbidden = |record: &CronJobRecord| {
+            record.held_seconds == Some(slot)
+                && record.held_reason == sched::cron_job::Reason::Forbidden.name()
+        };
+        has_deadline && record.is_some_and(forbidden)
     }
 
     /// The Jobs that a CronJob waits for.

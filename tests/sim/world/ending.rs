@@ -82,7 +82,10 @@ impl World {
             let Some((by, slot, key)) = next else { return Ok(()) };
             self.pass_until_started((by - now).max(0) * SECOND, &mut waiting)?;
             let Some(late) = waiting.iter_mut().find(|waits| waits.key == key) else { continue };
-            if !self.checker.books.is_held_back(&key, slot) && self.device.wall() / 1000 >= by {
+            let books = &self.checker.books;
+            let was_kept =
+                books.is_held_back(&key, slot) || books.came_too_late(&key, slot, &self.device.cron_jobs());
+            if !was_kept && self.device.wall() / 1000 >= by {
                 return Err(format!(
                     "CronJob {key} did not start slot {slot}, and nothing kept it from that"
                 ));
