@@ -80,11 +80,13 @@ impl World {
                 next = next.into_iter().chain([(by, slot, key)]).min();
             }
             let Some((by, slot, key)) = next else { return Ok(()) };
+            // What the record says of a slot counts only where a Job was seen to be in its way.
+            let in_its_way = self.checker.books.is_held_back(&key, slot);
             self.pass_until_started((by - now).max(0) * SECOND, &mut waiting)?;
             let Some(late) = waiting.iter_mut().find(|waits| waits.key == key) else { continue };
             let books = &self.checker.books;
-            let was_kept =
-                books.is_held_back(&key, slot) || books.came_too_late(&key, slot, &self.device.cron_jobs());
+            let was_kept = books.is_held_back(&key, slot)
+                || in_its_way && books.came_too_late(&key, slot, &self.device.cron_jobs());
             if !was_kept && self.device.wall() / 1000 >= by {
                 return Err(format!(
                     "CronJob {key} did not start slot {slot}, and nothing kept it from that"
